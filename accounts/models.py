@@ -1,0 +1,184 @@
+import datetime as dt
+import zoneinfo
+from typing import ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import models
+from django.db.models.functions import Lower, Now
+from django.utils.translation import gettext_lazy as _
+
+from accounts.querysets import UserManager, UserQuerySet
+from tenants.models import Tenant
+from timerecord.core import clock
+
+DEFAULT_ZONE = zoneinfo.ZoneInfo("Asia/Tokyo")
+
+
+class Role(models.TextChoices):
+    """What somebody may do."""
+
+    PLATFORM_ADMIN = "platform_admin", _("platform admin")
+    TENANT_ADMIN = "tenant_admin", _("tenant admin")
+    EMPLOYEE = "employee", _("employee")
+
+
+class UserStatus(models.TextChoices):
+    """Whether a user may sign in."""
+
+    ACTIVE = "active", _("active")
+    SUSPENDED = "suspended", _("suspended")
+
+
+class User(AbstractBaseUser):
+    """A person who signs in with an e-mail address.
+
+    Whoever has work sessions is suspended, never deleted: the database refuses it.
+    """
+
+    last_login = None  # sign-ins belong to the audit trail, not to a column
+
+    tenant = models.ForeignKey(
+        Tenant,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="users",
+        verbose_name=_("tenant"),
+    )
+    # A name to show. Two people of one tenant can share it, as they could in the old application.
+    username = models.CharField(_("user name"))
+    email = models.EmailField(_("e-mail address"), max_length=254)
+    password = models.CharField(_("password"), max_length=255, db_column="password_hash")
+    role = models.CharField(
+        _("role"), max_length=32, choices=Role.choices, default=Role.EMPLOYEE, db_default=Role.EMPLOYEE
+    )
+    status = models.CharField(
+        _("status"),
+        max_length=16,
+        choices=UserStatus.choices,
+        default=UserStatus.ACTIVE,
+        db_default=UserStatus.ACTIVE,
+    )
+    must_change_password = models.BooleanField(_("must change the password"), default=False, db_default=False)
+    failed_attempts = models.PositiveIntegerField(_("failed attempts"), default=0, db_default=0)
+    locked_until = models.DateTimeField(_("locked until"), null=True, blank=True)
+    first_name = models.CharField(_("first name"), null=True, blank=True)  # noqa: DJ001
+    last_name = models.CharField(_("last name"), null=True, blank=True)  # noqa: DJ001
+    created_at = models.DateTimeField(_("created at"), default=clock.now, db_default=Now(), editable=False)
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    objects = UserManager.from_queryset(UserQuerySet)()
+
+    class Meta:
+        db_table = "users"
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+        indexes = [models.Index(fields=["tenant", "role"], name="users_tenant_id_role_idx")]
+        constraints = [
+            models.UniqueConstraint(fields=["email"], name="users_email_key"),
+            models.CheckConstraint(condition=models.Q(email=Lower("email")), name="users_email_lower_check"),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="users_role_check"),
+            models.CheckConstraint(
+                condition=models.Q(status__in=UserStatus.values), name="users_status_check"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.display_name
+
+    @property
+    def display_name(self) -> str:
+        """The name as it is written in Japan: family name first; else the user name."""
+        parts = [part.strip() for part in (self.last_name, self.first_name) if part and part.strip()]
+        return " ".join(parts) or self.username
+
+    @property
+    def zone(self) -> zoneinfo.ZoneInfo:
+        """The zone in which this user's days begin and end: the tenant's, or Japan's without one."""
+        return self.tenant.zone if self.tenant else DEFAULT_ZONE
+
+    @property
+    def is_active(self) -> bool:  # type: ignore[override] # Django has an attribute here
+        """Whether this user may be signed in: neither the user nor the tenant is suspended."""
+        return self.status == UserStatus.ACTIVE and (self.tenant is None or self.tenant.is_active)
+
+    @property
+    def can_punch(self) -> bool:
+        """Whether this user's time is recorded. Without a tenant nobody answers for the records."""
+        return self.tenant_id is not None
+
+    def is_locked(self, moment: dt.datetime) -> bool:
+        """Whether too many failed attempts keep this user from signing in at that moment."""
+        return self.locked_until is not None and self.locked_until > moment
+
+
+class RoleCode(models.Model):
+    """What an employee registers with: it leads to a tenant."""
+
+    tenant = models.ForeignKey(
+        Tenant,
+        on_delete=models.CASCADE,
+        db_constraint=False,
+        related_name="role_codes",
+        verbose_name=_("tenant"),
+    )
+    code = models.CharField(_("code"), max_length=16)
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    max_uses = models.PositiveIntegerField(_("uses allowed"), null=True, blank=True)
+    usage_count = models.PositiveIntegerField(_("uses"), default=0, db_default=0)
+    is_disabled = models.BooleanField(_("disabled"), default=False, db_default=False)
+    created_by = models.ForeignKey(
+        User,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        db_column="created_by",
+        db_constraint=False,
+        related_name="+",
+        verbose_name=_("created by"),
+    )
+    created_at = models.DateTimeField(_("created at"), default=clock.now, db_default=Now(), editable=False)
+
+    class Meta:
+        db_table = "role_codes"
+        verbose_name = _("role code")
+        verbose_name_plural = _("role codes")
+        constraints = [
+            models.UniqueConstraint(fields=["code"], name="role_codes_code_key"),
+            models.CheckConstraint(
+                condition=models.Q(code__regex=r"^[A-HJ-NP-Z2-9]{16}$"), name="role_codes_code_check"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class PasswordReset(models.Model):
+    """A single-use link to choose a new password. Only the hash of its token is stored."""
+
+    user = models.ForeignKey(
+        User,
+        on_delete=models.CASCADE,
+        db_constraint=False,
+        related_name="password_resets",
+        verbose_name=_("user"),
+    )
+    token = models.CharField(_("SHA-256 of the token"), max_length=64)
+    expires_at = models.DateTimeField(_("expires at"))
+    used_at = models.DateTimeField(_("used at"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"), default=clock.now, db_default=Now(), editable=False)
+
+    class Meta:
+        db_table = "password_resets"
+        verbose_name = _("password reset")
+        verbose_name_plural = _("password resets")
+        constraints = [models.UniqueConstraint(fields=["token"], name="password_resets_token_key")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.created_at:%Y-%m-%d %H:%M}"

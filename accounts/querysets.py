@@ -1,0 +1,42 @@
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth.models import BaseUserManager
+from django.db import models
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+INVISIBLE_IN_ADDRESSES = "\ufeff"
+
+
+def normalise_email(address: str) -> str:
+    """Return the form in which an address is stored and looked up.
+
+    Without the space and the byte order mark that copying leaves at its ends, and in lower case.
+    """
+    return address.replace(INVISIBLE_IN_ADDRESSES, "").strip().lower()
+
+
+class UserManager(BaseUserManager["User"]):
+    """How users are made and found."""
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """Return the user with this e-mail address; User.DoesNotExist without one."""
+        return self.get(email=normalise_email(username or ""))
+
+    def create_user(self, *, email: str, password: str | None, **fields: Any) -> "User":
+        """Store a new user. Without a password nobody can sign in as it."""
+        user = self.model(email=normalise_email(email), **fields)
+        if not user.username:
+            user.username = user.email
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+
+class UserQuerySet(models.QuerySet["User"]):
+    """Sets of users."""
+
+    def with_tenant(self) -> "UserQuerySet":
+        """Bring the tenant along in the same query: nearly every page needs its time zone."""
+        return self.select_related("tenant")

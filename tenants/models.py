@@ -1,0 +1,75 @@
+import secrets
+import zoneinfo
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from timerecord.core import clock
+
+
+def validate_time_zone(name: str) -> None:
+    """Raise ValidationError unless the name is in the IANA time zone database."""
+    if name not in zoneinfo.available_timezones():
+        raise ValidationError(_("“%(name)s” is not the name of a time zone."), params={"name": name})
+
+
+def new_tenant_uid() -> str:
+    """Return an identifier of the old application's form: `ten_` and 12 hexadecimal digits."""
+    return f"ten_{secrets.token_hex(6)}"
+
+
+class TenantStatus(models.TextChoices):
+    """Whether a tenant's people may sign in."""
+
+    ACTIVE = "active", _("active")
+    SUSPENDED = "suspended", _("suspended")
+
+
+class Tenant(models.Model):
+    """A customer. Its people and their records are nobody else's to see."""
+
+    tenant_uid = models.CharField(_("uid"), max_length=64, default=new_tenant_uid)
+    # Unbounded and nullable, because the old application's rows are.
+    name = models.CharField(_("name"), null=True, blank=True)  # noqa: DJ001
+    contact_email = models.CharField(_("contact e-mail"), null=True, blank=True)  # noqa: DJ001
+    time_zone = models.CharField(
+        _("time zone"),
+        max_length=64,
+        default="Asia/Tokyo",
+        db_default="Asia/Tokyo",
+        validators=[validate_time_zone],
+    )
+    status = models.CharField(
+        _("status"),
+        max_length=16,
+        choices=TenantStatus.choices,
+        default=TenantStatus.ACTIVE,
+        db_default=TenantStatus.ACTIVE,
+    )
+    created_at = models.DateTimeField(_("created at"), default=clock.now, db_default=Now(), editable=False)
+
+    class Meta:
+        db_table = "tenants"
+        verbose_name = _("tenant")
+        verbose_name_plural = _("tenants")
+        constraints = [
+            models.UniqueConstraint(fields=["tenant_uid"], name="tenants_tenant_uid_key"),
+            models.CheckConstraint(
+                condition=models.Q(status__in=TenantStatus.values), name="tenants_status_check"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.tenant_uid
+
+    @property
+    def zone(self) -> zoneinfo.ZoneInfo:
+        """The zone in which this tenant's days begin and end."""
+        return zoneinfo.ZoneInfo(self.time_zone)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether its people may sign in."""
+        return self.status == TenantStatus.ACTIVE

@@ -1,0 +1,69 @@
+import datetime as dt
+import zoneinfo
+
+import pytest
+from django.template import Context, Template
+from django.utils import timezone, translation
+
+from attendance.words import hours_and_minutes, moment, short_day
+from tests.conftest import japan
+
+MONDAY = dt.date(2026, 11, 23)
+JAPAN, NEW_YORK = zoneinfo.ZoneInfo("Asia/Tokyo"), zoneinfo.ZoneInfo("America/New_York")
+
+
+@pytest.mark.parametrize(
+    ("minutes", "ja", "en"),
+    [
+        (0, "0時間00分", "0 h 00 m"),
+        (59, "0時間59分", "0 h 59 m"),
+        (60, "1時間00分", "1 h 00 m"),
+        (485, "8時間05分", "8 h 05 m"),
+        (14400, "240時間00分", "240 h 00 m"),
+    ],
+)
+def test_hours_and_minutes(minutes: int, ja: str, en: str) -> None:
+    with translation.override("ja"):
+        assert hours_and_minutes(minutes) == ja
+    with translation.override("en"):
+        assert hours_and_minutes(minutes) == en
+
+
+def test_a_day() -> None:
+    with translation.override("ja"):
+        assert short_day(MONDAY) == "11月23日(月)"
+        assert short_day(dt.date(2026, 1, 4)) == "1月4日(日)"
+    with translation.override("en"):
+        assert short_day(MONDAY) == "Mon 23 Nov"
+
+
+def test_the_day_of_an_instant_is_that_of_the_active_zone() -> None:
+    instant = japan("2026-11-23 08:00")
+    with translation.override("ja"):
+        with timezone.override(JAPAN):
+            assert short_day(instant) == "11月23日(月)"
+        with timezone.override(NEW_YORK):
+            assert short_day(instant) == "11月22日(日)"
+
+
+def test_a_moment_names_its_day_only_where_that_is_another_one() -> None:
+    instant = japan("2026-11-23 00:05:59")
+    with timezone.override(JAPAN), translation.override("ja"):
+        assert moment(instant, japan("2026-11-23 23:59")) == "00:05"
+        assert moment(instant, japan("2026-11-22 23:59")) == "11月23日(月) 00:05"
+        assert moment(instant, MONDAY) == "00:05"
+        assert moment(instant, dt.date(2026, 11, 24)) == "11月23日(月) 00:05"
+    with timezone.override(NEW_YORK), translation.override("en"):
+        assert moment(instant, japan("2026-11-23 13:59")) == "10:05"
+        assert moment(instant, japan("2026-11-23 14:00")) == "Sun 22 Nov 10:05"
+        assert moment(instant, MONDAY) == "Sun 22 Nov 10:05"
+
+
+def test_templates_have_them_as_filters() -> None:
+    template = Template(
+        "{% load words %}{{ minutes|hours_and_minutes }}, {{ minutes|iso_duration }}, "
+        "{{ at|short_day }}, {{ at|moment:at }}"
+    )
+    with timezone.override(JAPAN), translation.override("en"):
+        text = template.render(Context({"minutes": 485, "at": japan("2026-11-23 09:02")}))
+    assert text == "8 h 05 m, PT8H5M, Mon 23 Nov, 09:02"

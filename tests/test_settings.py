@@ -1,0 +1,147 @@
+"""What an installation gets from its variables, read in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from django.conf import settings as project
+
+from tests.test_env import GOOD, REQUIRED, SECONDS
+
+DATABASE = {"DATABASE_URL": GOOD["DATABASE_URL"]}
+READ = (
+    "import json, django; django.setup(); from django.conf import settings; "
+    "names = [name for name in dir(settings) if name.isupper()]; "
+    "print(json.dumps({name: getattr(settings, name) for name in names}, default=str))"
+)
+
+
+def run(variables: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=project.BASE_DIR,
+        env={**inherited, "DJANGO_SETTINGS_MODULE": "timerecord.settings", **variables},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def read(variables: dict[str, str]) -> dict[str, Any]:
+    found = run(variables, "-c", READ)
+    assert (found.returncode, found.stderr) == (0, "")
+    settings: dict[str, Any] = json.loads(found.stdout)
+    return settings
+
+
+@pytest.fixture(scope="module")
+def production() -> dict[str, Any]:
+    return read(GOOD)
+
+
+@pytest.fixture(scope="module")
+def trial() -> dict[str, Any]:
+    return read({"LOCAL_TRIAL": "true", **DATABASE})
+
+
+class TestProduction:
+    def test_djangos_own_check_finds_nothing_to_deplore(self) -> None:
+        checked = run(
+            {name: GOOD[name] for name in REQUIRED}, "manage.py", "check", "--deploy", "--fail-level=INFO"
+        )
+        assert (checked.returncode, checked.stderr) == (0, "")
+        assert checked.stdout == "System check identified no issues (0 silenced).\n"
+
+    def test_its_variables_arrive(self, production: dict[str, Any]) -> None:
+        database = production["DATABASES"]["default"]
+        assert production["SECRET_KEY"] == GOOD["SECRET_KEY"]
+        assert production["ALLOWED_HOSTS"] == ["time.example.com", "time.example.jp"]
+        assert production["SESSION_COOKIE_AGE"] == 600
+        assert (database["HOST"], database["PORT"], database["NAME"]) == (
+            "db.example.com",
+            5433,
+            "timerecord",
+        )
+        assert (database["USER"], database["PASSWORD"]) == ("app", "pa/ss")
+
+    def test_nothing_travels_in_clear(self, production: dict[str, Any]) -> None:
+        names = [
+            "SECURE_SSL_REDIRECT",
+            "SESSION_COOKIE_SECURE",
+            "CSRF_COOKIE_SECURE",
+            "LANGUAGE_COOKIE_SECURE",
+        ]
+        assert {name: production[name] for name in names} == dict.fromkeys(names, True)
+        assert production["SECURE_HSTS_SECONDS"] == 365 * 24 * 3600
+        assert (production["DEBUG"], production["LOCAL_TRIAL"]) == (False, False)
+
+    def test_a_connection_is_kept_as_a_proxy_likes_it(self, production: dict[str, Any]) -> None:
+        database = production["DATABASES"]["default"]
+        assert database["ENGINE"] == "django.db.backends.postgresql"
+        assert database["CONN_MAX_AGE"] is None
+        assert database["CONN_HEALTH_CHECKS"] is True
+        assert database["DISABLE_SERVER_SIDE_CURSORS"] is True
+        assert database.get("ATOMIC_REQUESTS", False) is False
+        assert (production["USE_TZ"], production["TIME_ZONE"]) == (True, "UTC")
+
+    def test_twelve_hours_unless_it_is_said(self, trial: dict[str, Any]) -> None:
+        assert trial["SESSION_COOKIE_AGE"] == 12 * 3600
+
+
+class TestTrial:
+    def test_it_has_what_it_needs_on_one_machine(self, trial: dict[str, Any]) -> None:
+        assert len(trial["SECRET_KEY"]) >= 50
+        assert trial["ALLOWED_HOSTS"] == ["localhost", "127.0.0.1", "[::1]"]
+        assert trial["DEBUG"] is False
+
+    def test_it_answers_without_https(self, trial: dict[str, Any]) -> None:
+        names = [
+            "SECURE_SSL_REDIRECT",
+            "SESSION_COOKIE_SECURE",
+            "CSRF_COOKIE_SECURE",
+            "LANGUAGE_COOKIE_SECURE",
+        ]
+        assert {name: trial[name] for name in names} == dict.fromkeys(names, False)
+        assert trial["SECURE_HSTS_SECONDS"] == 0
+
+    def test_variables_win(self) -> None:
+        settings = read({**GOOD, "LOCAL_TRIAL": "true", "DEBUG": "true"})
+        assert settings["SECRET_KEY"] == GOOD["SECRET_KEY"]
+        assert settings["ALLOWED_HOSTS"] == GOOD["ALLOWED_HOSTS"].split(",")
+        assert settings["DEBUG"] is True
+
+    def test_it_does_without_a_database_no_more_than_production(self) -> None:
+        started = run({"LOCAL_TRIAL": "true"}, "manage.py", "check")
+        assert started.returncode == 1
+        assert "DATABASE_URL is not set." in started.stderr
+        assert "SECRET_KEY" not in started.stderr
+
+
+class TestWhatIsFixed:
+    def test_passwords(self) -> None:
+        assert project.PASSWORD_HASHERS == [
+            "accounts.hashers.SmallLambdaArgon2PasswordHasher",
+            "accounts.hashers.NodeBcryptPasswordHasher",
+        ]
+        assert (project.AUTH_USER_MODEL, project.AUTHENTICATION_BACKENDS) == (
+            "accounts.User",
+            ["accounts.backends.EmailBackend"],
+        )
+
+    def test_languages(self) -> None:
+        assert (project.LANGUAGE_CODE, [code for code, _ in project.LANGUAGES]) == ("ja", ["ja", "en"])
+
+    def test_a_page_is_for_those_who_signed_in(self) -> None:
+        assert "django.contrib.auth.middleware.LoginRequiredMiddleware" in project.MIDDLEWARE
+
+    def test_the_variables_are_documented(self) -> None:
+        documented = (project.BASE_DIR / "docs" / "configuration.md").read_text(encoding="utf-8")
+        source = (project.BASE_DIR / "timerecord" / "settings.py").read_text(encoding="utf-8")
+        names = {*REQUIRED, "SESSION_TTL_SECONDS", "DEBUG", "LOCAL_TRIAL"}
+        assert {name for name in names if f"`{name}`" not in documented} == set()
+        assert {name for name in names if f'"{name}"' not in source} == set()

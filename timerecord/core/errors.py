@@ -1,0 +1,113 @@
+"""The one place that answers when a page cannot: in the user's language, without the database."""
+
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.loader import render_to_string
+from django.urls import Resolver404, resolve
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+RETRY_AFTER_SECONDS = 10
+
+View = TypeVar("View", bound=Callable[..., HttpResponse])
+
+
+def asks_on_get(view: View) -> View:
+    """Mark a view whose GET asks whether to do what its POST does, and changes nothing.
+
+    A POST to it that is refused for an expired session or token is not lost: it comes back as that
+    question.
+    """
+    view.asks_on_get = True  # type: ignore[attr-defined]
+    return view
+
+
+def is_question(path: str) -> bool:
+    """Whether a GET of this path asks a question that a POST had wanted to skip."""
+    try:
+        return getattr(resolve(path).func, "asks_on_get", False)
+    except Resolver404:
+        return False
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Answer 400."""
+    with _language_of(request):
+        return _page(
+            400,
+            _("That request could not be understood"),
+            _("Nothing was changed. Please go back and try again."),
+        )
+
+
+def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Answer 403."""
+    with _language_of(request):
+        return _page(
+            403,
+            _("This page is not for you"),
+            _("Your account may not do that. Please ask your administrator if you think it should."),
+        )
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer a form whose token does not fit: with the page's question where it has one, else 403."""
+    if is_question(request.path):
+        return HttpResponseRedirect(request.path, status=303)
+    with _language_of(request):
+        return _page(
+            403,
+            _("This form was open for too long"),
+            _("For your safety nothing was changed. Please open the page again and repeat it."),
+        )
+
+
+def page_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Answer 404."""
+    with _language_of(request):
+        return _page(
+            404,
+            _("There is no such page"),
+            _("The address may be mistyped, or the page was moved."),
+        )
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer 500; or 503 while the database is out of reach or took too long."""
+    with _language_of(request):
+        if isinstance(sys.exception(), (OperationalError, InterfaceError)):
+            return service_unavailable(request)
+        return _page(
+            500,
+            _("Something went wrong on our side"),
+            _("It was reported. Please open the page again and look whether your entry is there."),
+        )
+
+
+def service_unavailable(request: HttpRequest) -> HttpResponse:
+    """Answer 503 and say when to try again."""
+    with _language_of(request):
+        response = _page(
+            503,
+            _("The service is busy at the moment"),
+            _(
+                "Please wait a few seconds and open the page again. It shows whether your entry was "
+                "recorded; repeating it does no harm."
+            ),
+        )
+    response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def _language_of(request: HttpRequest) -> translation.override:
+    """The request's language: the middleware that activates it may not have been reached."""
+    return translation.override(translation.get_language_from_request(request))
+
+
+def _page(status: int, title: str, text: str) -> HttpResponse:
+    content = render_to_string("error.html", {"status": status, "title": title, "text": text})
+    return HttpResponse(content, status=status)

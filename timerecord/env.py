@@ -1,0 +1,103 @@
+"""Reads the settings' variables from the environment, and says all that is wrong with them at once."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+Value = TypeVar("Value")
+
+TRUE, FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+
+
+class Environment:
+    """The variables of one process, each read by the shape that it should have.
+
+    A missing or malformed variable does not raise where it is read: `complain_if_wrong`, called when
+    all are read, raises ImproperlyConfigured and names every one of them with the shape it should
+    have. Until then a harmless stand-in takes its place. Values are never part of a message, for some
+    are secret.
+    """
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self._problems: list[str] = []
+
+    def text(self, name: str, shape: str, *, default: str | None = None, at_least: int = 1) -> str:
+        """Return the text of a variable, which must have at least so many characters."""
+
+        def parse(raw: str) -> str:
+            if len(raw) < at_least:
+                raise ValueError
+            return raw
+
+        return self._read(name, shape, parse, default, "")
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """Return a switch: true or false (also 1/0, yes/no, on/off)."""
+
+        def parse(raw: str) -> bool:
+            if raw.lower() not in TRUE + FALSE:
+                raise ValueError
+            return raw.lower() in TRUE
+
+        return self._read(name, "true or false", parse, default, False)
+
+    def whole_number(self, name: str, shape: str, *, default: int, at_least: int, at_most: int) -> int:
+        """Return an integer within bounds."""
+
+        def parse(raw: str) -> int:
+            number = int(raw)
+            if not at_least <= number <= at_most:
+                raise ValueError
+            return number
+
+        bounds = f"{shape}, a whole number from {at_least} to {at_most}"
+        return self._read(name, bounds, parse, default, at_least)
+
+    def words(self, name: str, shape: str, *, default: list[str] | None = None) -> list[str]:
+        """Return what commas separate, without the space around; at least one word."""
+
+        def parse(raw: str) -> list[str]:
+            found = [word.strip() for word in raw.split(",") if word.strip()]
+            if not found:
+                raise ValueError
+            return found
+
+        return self._read(name, shape, parse, default, [])
+
+    def database(self, name: str) -> dict[str, Any]:
+        """Return the entry of Django's DATABASES that a postgresql:// URL stands for."""
+        shape = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+
+        def parse(raw: str) -> dict[str, Any]:
+            if not raw.startswith(("postgresql://", "postgres://")):
+                raise ValueError
+            entry = dict(environ.Env.db_url_config(raw))
+            if not entry["NAME"]:
+                raise ValueError
+            int(entry["PORT"] or 0)
+            return entry
+
+        return self._read(name, shape, parse, None, {})
+
+    def complain_if_wrong(self) -> None:
+        """Raise ImproperlyConfigured with a line for each variable that is missing or malformed."""
+        if self._problems:
+            raise ImproperlyConfigured("\n".join(self._problems))
+
+    def _read(
+        self, name: str, shape: str, parse: Callable[[str], Value], default: Value | None, stand_in: Value
+    ) -> Value:
+        raw = self._variables.get(name, "")
+        if raw == "":
+            if default is not None:
+                return default
+            self._problems.append(f"{name} is not set. It should be {shape}.")
+            return stand_in
+        try:
+            return parse(raw)
+        except (ValueError, TypeError, environ.ImproperlyConfigured):
+            self._problems.append(f"{name} is malformed. It should be {shape}.")
+            return stand_in

@@ -1,0 +1,155 @@
+"""The settings: one file, every difference between two installations is an environment variable.
+
+docs/configuration.md lists the variables. `LOCAL_TRIAL=true` is the only thing that gives secrets a
+default; script/server and script/test set it, an installation that people use must not.
+"""
+
+import os
+from pathlib import Path
+
+from csp.constants import NONE, SELF
+from django.utils.translation import gettext_lazy as _
+
+from timerecord.env import Environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = Environment(os.environ)
+
+LOCAL_TRIAL = env.flag("LOCAL_TRIAL", default=False)
+DEBUG = env.flag("DEBUG", default=False)
+SECRET_KEY = env.text(
+    "SECRET_KEY",
+    "a random text of at least 50 characters, kept secret",
+    default="only-for-a-local-trial-" + "x" * 40 if LOCAL_TRIAL else None,
+    at_least=50,
+)
+ALLOWED_HOSTS = env.words(
+    "ALLOWED_HOSTS",
+    "the host names that the service answers to, separated by commas",
+    default=["localhost", "127.0.0.1", "[::1]"] if LOCAL_TRIAL else None,
+)
+SESSION_COOKIE_AGE = env.whole_number(
+    "SESSION_TTL_SECONDS",
+    "the seconds that somebody stays signed in",
+    default=12 * 60 * 60,
+    at_least=300,
+    at_most=31 * 24 * 60 * 60,
+)
+DATABASES = {
+    "default": {
+        **env.database("DATABASE_URL"),
+        # A connection outlives the request; one that died meanwhile costs a ping, not a failed request.
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,
+        # RDS Proxy pins a connection on which a cursor was declared.
+        "DISABLE_SERVER_SIDE_CURSORS": True,
+    }
+}
+env.complain_if_wrong()
+
+INSTALLED_APPS = [
+    "timerecord.core",
+    "tenants",
+    "accounts",
+    "attendance",
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    # A page is for those who signed in, unless its view says otherwise.
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "accounts.middleware.TenantTimeZoneMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "timerecord.urls"
+WSGI_APPLICATION = "timerecord.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- people -----------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["accounts.backends.EmailBackend"]
+# The first one hashes; the others are verified, then replaced at the same sign-in.
+PASSWORD_HASHERS = [
+    "accounts.hashers.SmallLambdaArgon2PasswordHasher",
+    "accounts.hashers.NodeBcryptPasswordHasher",
+]
+LOGIN_URL = "accounts:sign_in"
+LOGIN_REDIRECT_URL = "attendance:home"
+LOGOUT_REDIRECT_URL = "accounts:sign_in"
+
+# --- languages and time -------------------------------------------------------------------------------
+LANGUAGE_CODE = "ja"
+LANGUAGES = [("ja", _("Japanese")), ("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_AGE = 365 * 24 * 60 * 60
+LANGUAGE_COOKIE_SECURE = not LOCAL_TRIAL
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+# --- the browser --------------------------------------------------------------------------------------
+# Messages travel in a signed cookie: a punch costs no write to the session for them.
+MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
+CSRF_FAILURE_VIEW = "timerecord.core.errors.csrf_failure"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = not LOCAL_TRIAL
+SECURE_HSTS_SECONDS = 0 if LOCAL_TRIAL else 365 * 24 * 60 * 60
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not LOCAL_TRIAL
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "img-src": [SELF, "data:"],
+        "style-src": [SELF],
+        "script-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# A trial serves the files from where they are written; everything else serves them hashed and compressed.
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = LOCAL_TRIAL
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if LOCAL_TRIAL
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}

@@ -1,0 +1,14 @@
+from django.contrib.auth.decorators import login_not_required
+from django.urls import include, path
+from django.views.i18n import set_language
+
+urlpatterns = [
+    path("", include("attendance.urls")),
+    path("", include("accounts.urls")),
+    path("language", login_not_required(set_language), name="set_language"),
+]
+
+handler400 = "timerecord.core.errors.bad_request"
+handler403 = "timerecord.core.errors.permission_denied"
+handler404 = "timerecord.core.errors.page_not_found"
+handler500 = "timerecord.core.errors.server_error"
