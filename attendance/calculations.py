@@ -8,6 +8,7 @@ import datetime as dt
 import zoneinfo
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 MINUTE = dt.timedelta(minutes=1)
 DAY = dt.timedelta(days=1)
@@ -22,6 +23,7 @@ def to_the_minute(moment: dt.datetime) -> dt.datetime:
     return moment.astimezone(dt.UTC).replace(second=0, microsecond=0)
 
 
+@lru_cache(maxsize=4096)
 def day_start(day: dt.date, zone: zoneinfo.ZoneInfo) -> dt.datetime:
     """Return the instant, in UTC, at which a work date begins in a zone.
 

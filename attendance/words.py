@@ -11,8 +11,7 @@ from django.utils.translation import gettext as _
 
 def hours_and_minutes(minutes: int) -> str:
     """Write whole minutes: 8時間05分, or 8 h 05 m."""
-    hours, rest = divmod(minutes, 60)
-    return _("{hours} h {minutes} m").format(hours=hours, minutes=f"{rest:02d}")
+    return _hours_and_minutes(minutes, get_language())
 
 
 def short_day(day: dt.date) -> str:
@@ -29,6 +28,13 @@ def moment(instant: dt.datetime, beside: dt.date) -> str:
 
 def _local_date(day: dt.date) -> dt.date:
     return timezone.localtime(day).date() if isinstance(day, dt.datetime) else day
+
+
+# Few durations and fewer days are written again and again: the language is part of what they are kept by.
+@lru_cache(maxsize=4096)
+def _hours_and_minutes(minutes: int, _language: str | None) -> str:
+    hours, rest = divmod(minutes, 60)
+    return _("{hours} h {minutes} m").format(hours=hours, minutes=f"{rest:02d}")
 
 
 @lru_cache(maxsize=4096)

@@ -59,11 +59,11 @@ def test_a_moment_names_its_day_only_where_that_is_another_one() -> None:
         assert moment(instant, MONDAY) == "Sun 22 Nov 10:05"
 
 
-def test_templates_have_them_as_filters() -> None:
-    template = Template(
-        "{% load words %}{{ minutes|hours_and_minutes }}, {{ minutes|iso_duration }}, "
-        "{{ at|short_day }}, {{ at|moment:at }}"
-    )
+def test_templates_have_them() -> None:
+    template = Template("{% load words %}{% duration minutes %}, {% duration 0 True %}, {{ at|moment:at }}")
     with timezone.override(JAPAN), translation.override("en"):
         text = template.render(Context({"minutes": 485, "at": japan("2026-11-23 09:02")}))
-    assert text == "8 h 05 m, PT8H5M, Mon 23 Nov, 09:02"
+    assert text == (
+        '<time datetime="PT8H5M">8 h 05 m</time>, '
+        '<time datetime="PT0H0M" data-running="0" data-pattern="{hours} h {minutes} m">0 h 00 m</time>, 09:02'
+    )

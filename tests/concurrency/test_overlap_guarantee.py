@@ -52,7 +52,7 @@ def at(hour: int) -> dt.datetime: ...
 def at(hour: None) -> None: ...
 def at(hour: int | None) -> dt.datetime | None:
     """Return the instant so many hours after a midnight."""
-    return None if hour is None else dt.datetime(2026, 11, 2, tzinfo=dt.UTC) + dt.timedelta(hours=hour)
+    return None if hour is None else dt.datetime(2020, 11, 2, tzinfo=dt.UTC) + dt.timedelta(hours=hour)
 
 
 def write(on: Connection, user: User | int, start: int, end: int | None, *, end_unknown: bool = False) -> int:
@@ -518,6 +518,35 @@ def test_every_statement_that_writes_is_looked_at(
     assert list(WorkSession.objects.order_by("pk").values()) == before
     if "100 years" not in statement:
         db_connection.execute(statement, {**known, "from": at(20), "to": at(21)})
+
+
+def test_what_takes_no_time_hides_nothing(db_connection: Connection, employee: User) -> None:
+    """Between a long session and one within it there may be rows that take none, as many as you like."""
+    write(db_connection, employee, 0, 20)
+    for hour in range(1, 5):
+        write(db_connection, employee, hour, hour)
+        write(db_connection, employee, hour, None, end_unknown=True)
+    for start, end in ((6, 7), (6, 30), (6, None), (-1, 1), (-1, None)):
+        with pytest.raises(errors.ExclusionViolation):
+            write(db_connection, employee, start, end)
+    write(db_connection, employee, -1, 0)
+    write(db_connection, employee, 20, None)
+    write(db_connection, employee, 25, 25)
+    with pytest.raises(errors.ExclusionViolation):
+        write(db_connection, employee, 30, 31)
+
+
+def test_what_took_no_time_is_looked_at_when_it_does(db_connection: Connection, employee: User) -> None:
+    write(db_connection, employee, 9, 12)
+    forgotten = write(db_connection, employee, 10, None, end_unknown=True)
+    empty = write(db_connection, employee, 11, 11)
+    for claim in (
+        f"UPDATE work_sessions SET end_unknown = false WHERE id = {forgotten}",
+        f"UPDATE work_sessions SET end_unknown = false, end_time = now() WHERE id = {forgotten}",
+        f"UPDATE work_sessions SET end_time = now() WHERE id = {empty}",
+    ):
+        with pytest.raises(errors.ExclusionViolation):
+            db_connection.execute(claim)
 
 
 def test_one_statement_may_swap_two_sessions(db_connection: Connection, employee: User) -> None:
