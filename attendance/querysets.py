@@ -28,8 +28,9 @@ class WorkSessionQuerySet(models.QuerySet["WorkSession"]):
         return self.order_by("-start_time", "-pk")
 
     def last_of_one(self) -> "WorkSession | None":
-        """Return, of one user's, the running one, or else the one that started last."""
-        return self.running().first() or self.newest_first().first()
+        """Return, of one user's, the running one, or else the one that started last; in one query."""
+        found = list(self.running().union(self.newest_first()[:1], all=True))
+        return next((session for session in found if session.is_running), next(iter(found), None))
 
     def reaching_into(self, since: dt.datetime) -> "WorkSessionQuerySet":
         """Keep those with time at or after an instant; made for one user's, and cheap for any history.

@@ -12,6 +12,7 @@ import time_machine
 from django.contrib.auth import authenticate
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import override_settings
 
 from accounts.models import PasswordReset, Role, RoleCode, User
 from attendance import demo
@@ -387,3 +388,9 @@ def test_imported_ids_in_the_way_refuse_it_whole() -> None:
         seed()
     assert "\n" not in str(refusal.value)
     assert everything() == before
+
+
+def test_it_refuses_where_people_use_the_service(db: None) -> None:
+    with override_settings(LOCAL_TRIAL=False), pytest.raises(CommandError, match="LOCAL_TRIAL=true"):
+        call_command("seed_demo")
+    assert not User.objects.exists()

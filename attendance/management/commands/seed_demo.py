@@ -4,6 +4,7 @@ import datetime as dt
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import IntegrityError
 
@@ -36,6 +37,8 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Raise CommandError with one line saying why nothing was added and what to do."""
+        if not settings.LOCAL_TRIAL:
+            raise CommandError("The demo accounts' password is public: set LOCAL_TRIAL=true, or do without.")
         if options["accounts"]:
             accounts = demo.accounts()
             if not accounts:
