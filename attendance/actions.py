@@ -87,7 +87,9 @@ def clock_out(user: User, *, seen: int, confirmed: bool = False) -> Punch:
             if not confirmed and now - last.start_time < HURRY:
                 return Punch(Outcome.ASK, last)
             end = _not_before(last.start_time, now)
-            WorkSession.objects.filter(pk=last.pk).update(end_time=end)
+            # An administrator may have ended it since it was read: their end stays.
+            if not WorkSession.objects.running().filter(pk=last.pk).update(end_time=end):
+                return Punch(Outcome.STALE, None)
             last.end_time = end
             return Punch(Outcome.CLOCKED_OUT, last)
     except IntegrityError:

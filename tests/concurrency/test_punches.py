@@ -13,7 +13,7 @@ from django.db import IntegrityError, connection, connections, transaction
 from django.test import Client
 
 from accounts.models import User
-from attendance.actions import Outcome, clock_in
+from attendance.actions import Outcome, clock_in, clock_out
 from attendance.models import NO_SESSION, WorkSession
 from tests.conftest import MakeUser, japan
 from tests.html import Page, ja
@@ -202,3 +202,26 @@ class TestWithoutTheApplicationsLock:
             transaction.atomic(),
         ):
             WorkSession.objects.filter(end_unknown=True).update(end_unknown=False)
+
+
+def test_what_an_administrator_writes_meanwhile_stays(
+    employee: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the punch's look and its write; only a seam in the punch can hold it right there."""
+    session = WorkSession.objects.create(user=employee, start_time=MORNING)
+
+    def mark() -> int:
+        try:
+            return WorkSession.objects.filter(pk=session.pk).update(end_unknown=True)
+        finally:
+            connections.close_all()
+
+    def meanwhile(earlier: dt.datetime, now: dt.datetime) -> dt.datetime:
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(mark).result(SECONDS) == 1
+        return max(earlier, now)
+
+    monkeypatch.setattr("attendance.actions._not_before", meanwhile)
+    assert clock_out(employee, seen=session.pk).outcome is Outcome.STALE
+    session.refresh_from_db()
+    assert (session.end_time, session.end_unknown) == (None, True)
