@@ -13,7 +13,7 @@ class EmailBackend(BaseBackend):
     """Signs people in by e-mail address and password, and finds the user of a session."""
 
     def authenticate(
-        self, request: HttpRequest | None, email: str = "", password: str = "", **_: Any  # noqa: ARG002
+        self, request: HttpRequest | None, email: str = "", password: str = "", **_: Any
     ) -> User | None:
         """Return the user, or None for an unknown address, a wrong password or an account out of use.
 
