@@ -44,7 +44,7 @@ PR_SET_PDEATHSIG = 1
 SI_KERNEL = 0x80  # si_code of a signal that the terminal sent, to the whole foreground group
 STOPPING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 AWAITED = STOPPING | {signal.SIGCHLD}
-PREFIX = "timerecord-"
+PREFIX = "timerecord-pg-"
 LONGEST_SOCKET_FOLDER = 60  # a socket's address has 107 bytes; what follows the folder needs some
 SECONDS_TO_START = 300  # recovery after a power cut takes its time
 SECONDS_TO_STOP = 30
@@ -152,6 +152,26 @@ def take_lock(data: Path, name: str, *, join: bool) -> tuple[int, dict[str, str]
             return lock, None
         pause(0.1)
     fail(f"the server of {data} does not stop; see {beside(data, '.log')}")
+
+
+def mark_guest(data: Path) -> int:
+    """Say that a joined command uses the server; return the descriptor that says so while it is open."""
+    guests = os.open(beside(data, ".guests"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(guests, fcntl.LOCK_SH)
+    return guests
+
+
+def wait_for_guests(data: Path) -> None:
+    """Wait until no joined command uses the server any more, or a signal to stop arrives."""
+    guests = os.open(beside(data, ".guests"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    while True:
+        try:
+            fcntl.flock(guests, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pause(0.1)
+        else:
+            os.close(guests)
+            return
 
 
 # --- where, with what and as whom -------------------------------------------------------------------------
@@ -437,6 +457,7 @@ def main() -> int:
                 name = options.name or " ".join(options.command)
                 lock, running = take_lock(data, name, join=options.join)
                 if running is not None:
+                    mark_guest(data)
                     return run_command(options.command, running, None)
                 stack.callback(os.ftruncate, lock, 0)
                 locks.append(lock)
@@ -448,7 +469,10 @@ def main() -> int:
             environment = server.environment()
             if data:
                 write_holder(lock, {**holder(lock), "environment": environment})
-            return run_command(options.command, environment, server)
+            status = run_command(options.command, environment, server)
+            if data and options.join:  # one of several equals: the others finish their work first
+                wait_for_guests(data)
+            return status
     except OSError as problem:
         fail(str(problem))
 

@@ -188,3 +188,18 @@ def test_joining_uses_the_server_that_runs_and_leaves_it_running(tmp_path: Path)
     # nobody runs it now: joining starts a server of its own
     alone = launch("--data", str(data), "--join", command=sql("DROP TABLE joined"))
     assert (alone.returncode, alone.stderr) == (0, "")
+
+
+def test_of_two_that_would_join_the_first_waits_for_the_second(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with held(data, "--join") as first, held(data, "--join") as second:
+        assert second.sockets == first.sockets
+        assert first.launcher.stdin is not None
+        first.launcher.stdin.close()
+        assert is_gone(first.command)
+        with pytest.raises(subprocess.TimeoutExpired):
+            first.launcher.wait(0.5)
+        assert launch("--data", str(data), "--join", command=sql("SELECT 1")).returncode == 0
+        assert second.finish() == (0, "")
+        assert first.launcher.wait(SECONDS) == 0
+        assert first.nothing_left()
