@@ -3,11 +3,11 @@
 
     .venv/bin/python script/with_postgres.py -- .venv/bin/python bench/overlap_guarantee.py
 
-Works in schemas of its own in the database of DATABASE_URL, which it drops again; the role must be allowed to
-create schemas and the extension btree_gist. Every figure is the median of the rounds, in which the mechanisms
-take turns, and stands beside that of `bare`: the table with its keys, checks and indexes, which refuses
-nothing but a second running session. Afterwards two transactions race for the same time, with snapshots from
-before the race, to see at which isolation levels a mechanism holds.
+Works in schemas of its own in the database of DATABASE_URL, which it drops again; the role must be allowed
+to create schemas and the extension btree_gist. The mechanisms take turns. Every figure is the median of all
+turns, and so is the ratio beside it, to `bare` in the same turn: the table with its keys, checks and indexes,
+which refuses nothing but a second running session. Afterwards two transactions race for the same time, with
+snapshots from before the race, to see at which isolation levels a mechanism holds.
 
     bare       no mechanism
     exclusion  EXCLUDE USING gist (user_id WITH =, tstzrange(start_time, end_time) WITH &&)
@@ -255,15 +255,18 @@ class Bench:
 
 
 def show(figures: Figures) -> None:
-    """Print medians and their ratio to `bare`, or to the exclusion constraint where bare has none."""
+    """Print medians; and those of the ratios to `bare`, or to the exclusion constraint, in the same turn."""
     print(f"{'':34}" + "".join(f"{name:>20}" for name in MECHANISMS))
     for what in dict.fromkeys(key for noted in figures.values() for key in noted):
-        medians = {name: statistics.median(noted[what]) for name, noted in figures.items() if noted.get(what)}
-        floor = medians.get("bare") or medians["exclusion"]
-        cells = "".join(
-            f"{f'{medians[name]:.3g} ({medians[name] / floor:.2f})' if name in medians else '-':>20}"
-            for name in MECHANISMS
-        )
+        floor = figures["bare"].get(what) or figures["exclusion"][what]
+        cells = ""
+        for name in MECHANISMS:
+            found = figures[name].get(what)
+            if found:
+                ratio = statistics.median(mine / its for mine, its in zip(found, floor, strict=True))
+                cells += f"{f'{statistics.median(found):.3g} ({ratio:.2f})':>20}"
+            else:
+                cells += f"{'-':>20}"
         print(f"{what:34}{cells}")
 
 
@@ -275,7 +278,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--users", type=int, default=2_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=5, help="of each run of pgbench")
+    parser.add_argument("--turns", type=int, default=15, help="short runs of pgbench, by client count")
+    parser.add_argument("--seconds", type=int, default=2, help="of each run of pgbench")
     options = parser.parse_args()
     if "DATABASE_URL" not in os.environ:
         sys.exit("overlap_guarantee: DATABASE_URL is not set; script/with_postgres.py sets it")
@@ -287,8 +291,8 @@ def main() -> None:
             bench.measure_building()
             for name, mechanism in MECHANISMS.items():
                 bench.measure_sets(name, mechanism)
-            for clients, name in itertools.product(CLIENTS, MECHANISMS):
-                bench.measure_punches(name, clients, options.seconds)
+        for clients, _, name in itertools.product(CLIENTS, range(options.turns), MECHANISMS):
+            bench.measure_punches(name, clients, options.seconds)
         settings = bench.connection.execute(
             "SELECT string_agg(name || ' ' || setting, ', ' ORDER BY name) FROM pg_settings"
             " WHERE name IN ('server_version', 'fsync', 'synchronous_commit')"
