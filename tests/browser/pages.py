@@ -1,0 +1,157 @@
+"""Every page in every state that it has, for the tests that hold for all of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import time_machine
+
+from accounts.models import User
+from tests.browser.person import Person
+from tests.conftest import MakeSession, MakeUser
+
+Visit = Callable[..., Person]
+
+LONG_NAME = "Wolfeschlegelsteinhausenbergerdorff" * 4
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a page is made of: people, their work sessions, the server's clock, a browser for each."""
+
+    visit: Visit
+    make_user: MakeUser
+    make_session: MakeSession
+    clock: time_machine.Traveller
+
+    def show(self, name: str, **options: Any) -> Person:
+        """Open one of the PAGES in a browser with these options."""
+        return PAGES[name](replace(self, visit=partial(self.visit, **options)))
+
+
+def sign_in(stage: Stage) -> Person:
+    return stage.visit().open("/sign-in")
+
+
+def sign_in_refused(stage: Stage) -> Person:
+    person = stage.visit().open("/sign-in")
+    _send_sign_in(person, "nobody@example.com", "wrong")
+    return person
+
+
+def sign_in_incomplete(stage: Stage) -> Person:
+    person = stage.visit().open("/sign-in")
+    person.page.locator("main form").evaluate("form => { form.noValidate = true }")
+    _send_sign_in(person, "", "")
+    return person
+
+
+def sign_in_with_a_punch_waiting(stage: Stage) -> Person:
+    return stage.visit().open("/clock-in")
+
+
+def home_without_records(stage: Stage) -> Person:
+    return stage.visit(stage.make_user()).open()
+
+
+def home_off_the_clock(stage: Stage) -> Person:
+    return stage.visit(_with_history(stage)).open()
+
+
+def home_at_work(stage: Stage) -> Person:
+    user = _with_history(stage)
+    stage.make_session("2026-11-20 08:31", user=user)
+    return stage.visit(user).open()
+
+
+def home_just_clocked_in(stage: Stage) -> Person:
+    person = stage.visit(_with_history(stage)).open()
+    person.punch()
+    return person
+
+
+def home_without_tenant(stage: Stage) -> Person:
+    user = _with_history(stage)
+    type(user).objects.filter(pk=user.pk).update(tenant=None)
+    return stage.visit(user).open()
+
+
+def home_with_extremes(stage: Stage) -> Person:
+    """A name without spaces, a session of centuries, one of no length, one that runs for weeks."""
+    user = stage.make_user(last_name=LONG_NAME, first_name=LONG_NAME)
+    stage.make_session("1970-01-01 00:00", "2026-10-01 23:59", user=user)
+    stage.make_session("2026-10-02 22:00", user=user, end_unknown=True)
+    stage.make_session("2026-10-03 22:00", "2026-10-03 22:00", user=user)
+    stage.make_session("2026-10-23 22:00", user=user)
+    return stage.visit(user).open()
+
+
+def question_too_early(stage: Stage) -> Person:
+    person = home_just_clocked_in(stage)
+    person.punch()
+    return person
+
+
+def question_again_so_soon(stage: Stage) -> Person:
+    user = stage.make_user()
+    stage.make_session("2026-11-20 08:31", "2026-11-20 09:02", user=user)
+    return stage.visit(user).open("/clock-in")
+
+
+def question_after_sign_in(stage: Stage) -> Person:
+    user = _with_history(stage)
+    stage.make_session("2026-11-19 22:00", user=user)
+    return stage.visit(user).open("/clock-out")
+
+
+def not_found(stage: Stage) -> Person:
+    return stage.visit().open("/no-such-page")
+
+
+def form_too_old(stage: Stage) -> Person:
+    person = stage.visit().open("/sign-in")
+    person.context.clear_cookies()
+    _send_sign_in(person, "nobody@example.com", "wrong")
+    return person
+
+
+def _with_history(stage: Stage) -> User:
+    """An employee with some weeks behind: plain days, a night, a clock-out that was forgotten."""
+    user = stage.make_user()
+    for day in (*range(2, 7), *range(10, 14), 16, 17):
+        stage.make_session(f"2026-11-{day:02} 08:58", f"2026-11-{day:02} 12:03", user=user)
+        stage.make_session(f"2026-11-{day:02} 12:57", f"2026-11-{day:02} 18:{day + 10}", user=user)
+    stage.make_session("2026-11-14 22:04", "2026-11-15 06:31", user=user)
+    stage.make_session("2026-11-18 08:55", user=user, end_unknown=True)
+    stage.make_session("2026-11-19 09:01", "2026-11-19 18:02", user=user)
+    return user
+
+
+def _send_sign_in(person: Person, email: str, password: str) -> None:
+    person.page.locator("input[name=email]").fill(email)
+    person.page.locator("input[name=password]").fill(password)
+    with person.page.expect_navigation():
+        person.page.locator("main form button").click()
+
+
+PAGES = {
+    page.__name__: page
+    for page in (
+        sign_in,
+        sign_in_refused,
+        sign_in_incomplete,
+        sign_in_with_a_punch_waiting,
+        home_without_records,
+        home_off_the_clock,
+        home_at_work,
+        home_just_clocked_in,
+        home_without_tenant,
+        home_with_extremes,
+        question_too_early,
+        question_again_so_soon,
+        question_after_sign_in,
+        not_found,
+        form_too_old,
+    )
+}
