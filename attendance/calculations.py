@@ -47,6 +47,12 @@ def minutes_between(start: dt.datetime, end: dt.datetime) -> int:
     return (to_the_minute(end) - to_the_minute(start)) // MINUTE
 
 
+def within(span: Span, since: dt.datetime, until: dt.datetime) -> Span:
+    """Return the part of a span from one instant to another; without length where it has none there."""
+    start, end = span
+    return min(max(start, since), until), min(max(end, since), until)
+
+
 def minutes_by_day(
     start: dt.datetime, end: dt.datetime, zone: zoneinfo.ZoneInfo
 ) -> Iterator[tuple[dt.date, int]]:

@@ -115,7 +115,9 @@ def employee_page(user: User, now: dt.datetime) -> EmployeePage:
     zone = user.zone
     today = calculations.work_date(now, zone)
     first_shown = today - (DAYS_SHOWN - 1) * calculations.DAY
-    since = calculations.day_start(min(first_shown, today.replace(day=1)), zone)
+    month_start = today.replace(day=1)
+    since = calculations.day_start(min(first_shown, month_start), zone)
+    until = calculations.day_start((month_start + 31 * calculations.DAY).replace(day=1), zone)
 
     mine = WorkSession.objects.of(user).newest_first()
     recent = [_Row(*row) for row in mine.reaching_into(since).values_list(*COLUMNS)]
@@ -125,7 +127,9 @@ def employee_page(user: User, now: dt.datetime) -> EmployeePage:
     running = next((row for row in recent if row.is_running), None)
     last = running or next(iter(newest), None)
 
-    minutes = calculations.sum_by_day((row.span(now) for row in recent), zone)
+    # An old file may hold a session of centuries: only the days that count here are gone through.
+    spans = (calculations.within(row.span(now), since, until) for row in recent)
+    minutes = calculations.sum_by_day(spans, zone)
     running_since = calculations.work_date(running.start, zone) if running else None
     days = [
         DaySummary(day, minutes[day], is_running=running_since is not None and running_since <= day)
@@ -134,9 +138,7 @@ def employee_page(user: User, now: dt.datetime) -> EmployeePage:
     return EmployeePage(
         state=ClockState(now, last.model(user) if last else None),
         today=days[0],
-        month_minutes=sum(
-            counted for day, counted in minutes.items() if (day.year, day.month) == (today.year, today.month)
-        ),
+        month_minutes=sum(counted for day, counted in minutes.items() if day >= month_start),
         days=days,
         sessions=[row.line(now) for row in newest],
     )

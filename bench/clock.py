@@ -3,11 +3,13 @@
     script/bench [--quick]
 
 - The page beside a bare Django page: session, user and one query, same server, middleware and database.
-- A pair of punches (in, out) over HTTP beside its bare transactions in pgbench on the same table.
+- A pair of punches (in, out) as the views call them, beside their bare transactions in pgbench on the same
+  table; and the pair over HTTP beside those, and beside two bare pages.
 - 64 clients at once, for 64 people and for one: no punch may be doubled.
 
-Rounds alternate between the two; medians of the rounds' ratios are printed. The load comes from this
-process, the pages from one gunicorn worker.
+Rounds alternate; medians of the rounds' ratios are printed. The load comes from this process. The pages
+come from as many gunicorn workers of one thread as there are clients: Lambda too gives each request a
+process of its own. The crowd of 64 meets one worker of 64 threads.
 """
 
 import argparse
@@ -74,13 +76,14 @@ class Browser:
 
 
 @contextlib.contextmanager
-def served() -> Iterator[int]:
-    """Serve the pages from one gunicorn worker with threads; yield the port."""
+def served(workers: int = 1, threads: int = 1) -> Iterator[int]:
+    """Serve the pages from gunicorn; yield the port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         # Else headers and body in two packets cost 40 ms of waiting for an acknowledgement.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         words = ["-m", "gunicorn", "timerecord.wsgi", "--bind", f"fd://{listening.fileno()}", "-k", "gthread"]
-        words += ["--threads", str(CROWD), "--keep-alive", "75", "--log-level", "error"]
+        words += ["--workers", str(workers), "--threads", str(threads)]
+        words += ["--keep-alive", "75", "--log-level", "error"]
         server = subprocess.Popen([sys.executable, *words], pass_fds=[listening.fileno()])
         try:
             yield listening.getsockname()[1]
@@ -104,6 +107,14 @@ def rate(do: Callable[[Browser], None], browsers: list[Browser], seconds: float)
     with ThreadPoolExecutor(len(browsers)) as pool:
         total = sum(pool.map(work, browsers))
     return total / (time.perf_counter() - started)
+
+
+def milliseconds(do: Callable[[], float], seconds: float) -> float:
+    """Repeat what returns the seconds that it took; return the median in milliseconds."""
+    end, took = time.perf_counter() + seconds, []
+    while time.perf_counter() < end:
+        took.append(do())
+    return statistics.median(took) * 1000
 
 
 def main() -> int:
@@ -134,6 +145,7 @@ def measure(rounds: int, seconds: float) -> int:
     from django.test import Client
 
     from accounts.models import User
+    from attendance import actions
     from attendance.models import NO_SESSION, WorkSession
     from tenants.models import Tenant
 
@@ -162,9 +174,9 @@ def measure(rounds: int, seconds: float) -> int:
         return last.pk if last else NO_SESSION
 
     print(f"{'':34} {'measured':>12} {'floor':>12} {'ratio':>7}  aim")
-    with served() as port:
-        mine = session_of(people[0])
-        for clients in (1, 4):
+    mine = session_of(people[0])
+    for clients in (1, 4):
+        with served(workers=clients) as port:
             browsers = [Browser(port, mine) for _ in range(clients)]
             pairs = []
             for n in range(rounds + 1):
@@ -174,27 +186,46 @@ def measure(rounds: int, seconds: float) -> int:
                     pairs.append((page, bare))
             show(f"page, requests/s, {clients} client(s)", pairs, "0.6 or more")
 
+    def by_action() -> float:
+        seen = last_of(people[0])
+        started = time.perf_counter()
+        punch = actions.clock_in(people[0], seen=seen, confirmed=True)
+        actions.clock_out(people[0], seen=punch.session.pk if punch.session else seen, confirmed=True)
+        return time.perf_counter() - started
+
+    with served() as port:
         browser = Browser(port, mine)
+
+        def by_http() -> float:
+            spent = 0.0
+            for path in ("/clock-in", "/clock-out"):
+                seen = last_of(people[0])
+                started = time.perf_counter()
+                browser.punch(path, seen)
+                spent += time.perf_counter() - started
+            return spent
+
+        def bare_pages() -> float:
+            started = time.perf_counter()
+            browser.get("/bare")
+            browser.get("/bare")
+            return time.perf_counter() - started
+
         script = Path(os.environ["BENCH_STATIC_ROOT"]) / "punch.sql"
         script.write_text(PUNCH_PAIR.format(user=people[1].pk))
-        pairs = []
+        by_actions, over_http, beside_pages = [], [], []
         for n in range(rounds + 1):
             floor = pgbench_milliseconds(script, seconds)
-            took = []
-            end = time.perf_counter() + seconds
-            while time.perf_counter() < end:
-                before = last_of(people[0])
-                started = time.perf_counter()
-                browser.punch("/clock-in", before)
-                between = time.perf_counter()
-                running = last_of(people[0])
-                again = time.perf_counter()
-                browser.punch("/clock-out", running)
-                took.append((between - started + time.perf_counter() - again) * 1000)
+            action, whole, page = (milliseconds(do, seconds) for do in (by_action, by_http, bare_pages))
             if n:
-                pairs.append((statistics.median(took), floor))
-        show("in and out, ms, 1 client", pairs, "3 or less")
+                by_actions.append((action, floor))
+                over_http.append((whole, floor))
+                beside_pages.append((whole, page))
+        show("in and out, ms, 1 client", by_actions, "3 or less")
+        show("the same over HTTP", over_http, "")
+        show("... beside two bare pages", beside_pages, "")
 
+    with served(threads=CROWD) as port:
         doubled = 0
         crowd = [Browser(port, session_of(person)) for person in people[2:]]
         for name, browsers, owners in (

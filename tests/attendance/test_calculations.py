@@ -15,6 +15,7 @@ from attendance.calculations import (
     minutes_by_day,
     sum_by_day,
     to_the_minute,
+    within,
     work_date,
 )
 from tests.conftest import japan
@@ -127,6 +128,19 @@ class TestProperties:
         cut = to_the_minute(start) + round(share * minutes_between(start, end)) * MINUTE
         pieces = [(start, max(cut, start)), (max(cut, start), end)]
         assert sum_by_day(pieces, zone) == dict(minutes_by_day(start, end, zone))
+
+    @anything
+    @given(spans(), st.integers(-3, 3), st.integers(0, 3))
+    def test_a_window_of_days_holds_what_those_days_have(
+        self, case: tuple[Span, zoneinfo.ZoneInfo], first: int, length: int
+    ) -> None:
+        span, zone = case
+        day = work_date(span[0], zone) + first * DAY
+        window = within(span, day_start(day, zone), day_start(day + length * DAY, zone))
+        whole = dict(minutes_by_day(*span, zone))
+        assert dict(minutes_by_day(*window, zone)) == {
+            date: minutes for date, minutes in whole.items() if day <= date < day + length * DAY
+        }
 
     @anything
     @given(spans())

@@ -110,6 +110,12 @@ class TestSessionsThatReachIn:
         make_session("2026-10-20 09:00", "2026-10-20 17:00")
         assert counted(employee) == {"2026-10-22": 60}
 
+    def test_one_of_centuries_fills_the_days_shown(self, employee: User, make_session: MakeSession) -> None:
+        make_session("0999-01-01 00:00", "8999-01-01 00:00")
+        page = employee_page(employee, NOW)
+        assert {day.minutes for day in page.days} == {FULL_DAY}
+        assert page.month_minutes == 30 * FULL_DAY
+
     def test_one_that_takes_no_time_does_not_hide_it(self, employee: User, make_session: MakeSession) -> None:
         make_session("2026-10-20 09:00", "2026-10-22 05:00")
         make_session("2026-10-21 10:00", "2026-10-21 10:00")
