@@ -5,8 +5,9 @@ import hashlib
 import json
 import math
 import struct
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db import connection
@@ -37,6 +38,7 @@ from timerecord.core import clock
 # One import at a time: "timerec" in ASCII.
 LOCK = 0x74696D65726563
 _BUFFER = 1 << 16
+_IDS_AT_ONCE = 10_000
 # PostgreSQL's binary COPY counts microseconds from 2000-01-01, not from 1970-01-01.
 _EPOCH_2000 = 946_684_800 * values.SECOND
 _COPY_START = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
@@ -51,16 +53,32 @@ class ChangedMeanwhileError(Exception):
     """Somebody wrote rows that the plan did not know."""
 
 
-def take_turn() -> None:
-    """Wait until no other import is running, and let no time-out end this transaction.
+def take_turn(say: Callable[[str], None]) -> None:
+    """Wait until no other import is running, and say so before; let no time-out end this transaction.
 
-    The lock goes with the transaction, however that ends.
+    The lock goes with the transaction, however that ends. PostgreSQL looks every second whether this
+    process is still there: of one that was killed, neither lock nor half-done work stays longer.
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN"
-            " ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')"
+            "SELECT set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '1s' ELSE '0'"
+            " END, true) FROM pg_settings WHERE name IN ('client_connection_check_interval', 'lock_timeout',"
+            " 'statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')"
         )
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
+        if cursor.fetchone()[0]:
+            return
+        cursor.execute(
+            "SELECT to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS \"UTC\"'), l.pid"
+            " FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid) WHERE l.granted"
+            " AND l.locktype = 'advisory' AND l.database = (SELECT oid FROM pg_database"
+            " WHERE datname = current_database()) AND (l.classid::bigint << 32 | l.objid::bigint) = %s"
+            " AND l.objsubid = 1",
+            [LOCK],
+        )
+        since, pid = cursor.fetchone() or (None, None)
+        holder = f" (since {since or 'unknown'}, pid {pid} of PostgreSQL)" if pid else ""
+        say(f"Waiting: another import holds the lock{holder}")
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
 
 
@@ -94,8 +112,11 @@ def analyze() -> None:
 
 def _source(plan: Plan) -> ImportSource:
     source, lineage = plan.staged.source, plan.target.lineage
+    orphan_tenant_uid = lineage.orphan_tenant_uid if lineage else None
+    if plan.orphans:
+        orphan_tenant_uid = plan.options.tenant_for_orphans or orphan_tenant_uid
     options = {
-        "tenant_for_orphans": plan.options.tenant_for_orphans or (lineage and lineage.orphan_tenant_uid),
+        "tenant_for_orphans": orphan_tenant_uid,
         "reset_tables": sorted(plan.options.reset_tables),
     }
     counts = {
@@ -130,20 +151,17 @@ def lineage_of(source: ImportSource, before: Lineage | None) -> Lineage:
     return Lineage(before.root_id, ids, source, source)
 
 
-def _new_ids(table: str, wanted: int) -> Iterator[int]:
-    """Return ids that the table's sequence gives to nobody else, in ascending order."""
+def _new_ids(table: str, wanted: int) -> Sequence[int]:
+    """Return ids that the table's sequence gives to nobody else: in ascending order, as it gives them."""
+    found = array("q")
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)", [table, wanted]
-        )
-        return iter(sorted(key for (key,) in cursor.fetchall()))
-
-
-def _ids_for(plan: Plan, table: str, keys: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Yield old ids with the ids that their rows get."""
-    if plan.tables[table].keeps_ids:
-        return ((key, key) for key in keys)
-    return zip(keys, _new_ids(table, plan.tables[table].ready), strict=True)
+        while len(found) < wanted:
+            cursor.execute(
+                "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)",
+                [table, min(_IDS_AT_ONCE, wanted - len(found))],
+            )
+            found.extend(key for (key,) in cursor.fetchall())
+    return found
 
 
 def _write_small(
@@ -156,21 +174,22 @@ def _write_small(
     found = plan.small[table]
     if not found:
         return
-    pairs = list(_ids_for(plan, table, (row.id for row in found)))
+    keeps_ids = plan.tables[table].keeps_ids
+    row_ids = [row.id for row in found] if keeps_ids else _new_ids(table, len(found))
     columns = ROW_TYPES[table]._fields
     with (
         connection.cursor() as cursor,
         cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy,
     ):
-        for row, (_, row_id) in zip(found, pairs, strict=True):
+        for row, row_id in zip(found, row_ids, strict=True):
             written = [_as_here(column, getattr(row, column), ids) for column in columns]
             written[0] = row_id
             if isinstance(row, UserRow) and is_orphan(row):
                 written[columns.index("tenant_id")] = orphan_tenant
             copy.write_row(written)
     if table in ids:
-        ids[table].update(pairs)
-    _write_origins(source, table, zip(found, (row_id for _, row_id in pairs), strict=True))
+        ids[table].update((row.id, row_id) for row, row_id in zip(found, row_ids, strict=True))
+    _write_origins(source, table, zip(found, row_ids, strict=True))
 
 
 def _as_here(column: str, value: Any, ids: dict[str, dict[int, int]]) -> Any:
@@ -192,8 +211,7 @@ def _write_sessions(
     def ready() -> Iterator[SessionRow]:
         return plan.staged.sessions(state=READY, by="start, id")
 
-    pairs = _ids_for(plan, WORK_SESSIONS, (row.id for row in ready()))
-    new_ids = [row_id for _, row_id in pairs] if not plan.tables[WORK_SESSIONS].keeps_ids else None
+    new_ids = None if plan.tables[WORK_SESSIONS].keeps_ids else _new_ids(WORK_SESSIONS, total)
 
     def with_ids() -> Iterator[tuple[SessionRow, int]]:
         if new_ids is None:

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime as dt
 import itertools
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -34,11 +35,10 @@ from attendance.legacy.target import (
     holders,
     is_orphan,
     not_lower_here,
+    sessions_of,
     tenant_by_uid,
 )
 from attendance.legacy.values import Code
-
-_USERS_AT_ONCE = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -330,7 +330,7 @@ class _Planner:
         refused: list[RefusedRow] = []
         if self.target.lineage is None:
             return refused
-        already, differing, vanished = list[int](), list[int](), 0
+        already, differing, vanished = array("q"), list[int](), 0
         for old, found in beside(self.staged.sessions(), self.target.sessions()):
             if old is None:
                 vanished += 1
@@ -349,19 +349,15 @@ class _Planner:
     def _refuse_sessions(self) -> Iterator[RefusedRow]:
         ids = self.target.row_ids(USERS)
         ordered = self.staged.sessions(state=READY, by="user_id, start, id")
-        people = itertools.groupby(ordered, key=lambda row: row.user_id)
-        while batch := [
-            (user_id, list(group)) for user_id, group in itertools.islice(people, _USERS_AT_ONCE)
-        ]:
-            present = self.target.sessions_of([ids[user_id] for user_id, _ in batch if user_id in ids])
-            for user_id, group in batch:
-                if user_id not in self.available[USERS]:
-                    reason = self._missing_parent("user_id", USERS, user_id)
-                    yield from (RefusedRow(WORK_SESSIONS, row.id, (reason,)) for row in group)
-                    continue
-                spans = (Span(row.id, row.start_time, row.end_time) for row in group)
-                for key, reason in refusals(spans, present.get(ids.get(user_id, 0), [])):
-                    yield RefusedRow(WORK_SESSIONS, key, (reason,))
+        for user_id, group in itertools.groupby(ordered, key=lambda row: row.user_id):
+            if user_id not in self.available[USERS]:
+                reason = self._missing_parent("user_id", USERS, user_id)
+                yield from (RefusedRow(WORK_SESSIONS, row.id, (reason,)) for row in group)
+                continue
+            spans = (Span(row.id, row.start_time, row.end_time) for row in group)
+            present = sessions_of(ids[user_id]) if user_id in ids else []
+            for key, reason in refusals(spans, present):
+                yield RefusedRow(WORK_SESSIONS, key, (reason,))
 
     # --- options, ids, what is kept ---------------------------------------------------------------------
     def plan_orphans(self) -> None:
@@ -376,6 +372,12 @@ class _Planner:
         if not in_file and tenant_by_uid(uid) is None:
             raise OptionError(
                 f"--tenant-for-orphans: there is no tenant {uid}, here or among the rows to import"
+            )
+        before = [found.row for found in self.target.mapped[USERS].values()]
+        if stay := sum(isinstance(row, rows.UserRow) and is_orphan(row) for row in before):
+            self.plan.notices.append(
+                f"{stay:,} employees came with an earlier import without a tenant and stay so:"
+                " --tenant-for-orphans is for those that come in now"
             )
         lineage = self.target.lineage
         if lineage and lineage.orphan_tenant_uid not in (None, uid) and orphans:

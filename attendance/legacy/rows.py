@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
 
+from accounts.querysets import normalise_email
 from attendance.legacy import values
 from attendance.legacy.reader import Generation, RawRow, Table, Value
 from attendance.legacy.values import Code, RefusedError
@@ -192,7 +193,7 @@ def _user(row: RawRow, generation: Generation) -> UserRow:
     username = fields.get("username", values.text, "")
     if first:
         # What the old application's own upgrade invented.
-        email = values.normalised_email(f"{username}_{key}{values.PLACEHOLDER_DOMAIN}")
+        email = normalise_email(f"{username}_{key}{values.PLACEHOLDER_DOMAIN}")
         if len(email) > values.MAX_EMAIL:
             fields.reasons.append(Reason(Code.TOO_LONG, "username is too long for a placeholder e-mail"))
     else:

@@ -3,11 +3,12 @@
 import contextlib
 import dataclasses
 import enum
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from django.db import DatabaseError, connection, transaction
+from django.db import Error, connection, transaction
 
 from attendance.legacy import importer, report
 from attendance.legacy.plan import OptionError, Options, Plan, make_plan
@@ -77,6 +78,12 @@ def run(path: Path, mode: Mode, options: Options, say: Say, progress: Progress[A
             exit_status, last_line = Exit.UNREADABLE, f"UNREADABLE: {error}. Nothing was written."
         except OptionError as error:
             exit_status, last_line = Exit.UNREADABLE, f"STOPPED: {error}. Nothing was written."
+        except sqlite3.Error as error:
+            last_line = f"STOPPED: nothing was written. The private copy: {error}. Has TMPDIR room for it?"
+            exit_status = Exit.UNREADABLE
+        except Error as error:
+            exit_status = Exit.CONFLICT
+            last_line = f"STOPPED: nothing was written. The database refused: {_in_one_line(error)}."
         return Run(
             exit_status,
             last_line,
@@ -109,8 +116,8 @@ def _import(found: _Found, options: Options, say: Say, progress: Progress[Any]) 
     assert found.staged is not None  # noqa: S101 # for the type checker
     done = False
     try:
-        with transaction.atomic():
-            importer.take_turn()
+        with connection.wrap_database_errors, transaction.atomic():
+            importer.take_turn(say)
             plan = _planned(found, options, say)
             if stop := _why_stopped(plan):
                 return Exit.CONFLICT, f"STOPPED: nothing was written. {stop}"
@@ -129,8 +136,8 @@ def _import(found: _Found, options: Options, say: Say, progress: Progress[Any]) 
             "STOPPED: nothing was written, because what was written differed from the file. This is a fault"
             " of the command: keep the report."
         )
-    except (DatabaseError, importer.ChangedMeanwhileError) as error:
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except (Error, importer.ChangedMeanwhileError) as error:
+        said = _in_one_line(error)
         if done:
             return (
                 Exit.CONFLICT,
@@ -149,7 +156,9 @@ def _imported(plan: Plan, verification: Verification, *, wrote: bool) -> tuple[E
         return Exit.OK, (
             f"OK: nothing to do, {plan.already:,} rows are already there{_waiting(plan)}. Verified."
         )
-    importer.analyze()
+    # The rows are there, whatever comes of this.
+    with contextlib.suppress(Error):
+        importer.analyze()
     refused = f", {plan.refused:,} put into QUARANTINE" if plan.refused else ""
     already = f", {plan.already:,} were there already" if plan.already else ""
     return Exit.OK, (
@@ -219,11 +228,15 @@ def _waiting(plan: Plan) -> str:
     return f", {plan.in_quarantine:,} in quarantine since an earlier import" if plan.in_quarantine else ""
 
 
+def _in_one_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
 @contextlib.contextmanager
 def _reading_only() -> Iterator[None]:
     """Begin a transaction that sees one state of the database and in which PostgreSQL refuses to write."""
     outermost = not connection.in_atomic_block
-    with transaction.atomic():
+    with connection.wrap_database_errors, transaction.atomic():
         with connection.cursor() as cursor:
             level = "ISOLATION LEVEL REPEATABLE READ, READ ONLY" if outermost else "READ ONLY"
             cursor.execute(f"SET TRANSACTION {level}")

@@ -65,13 +65,13 @@ class Staged:
 
     def highest_id(self, table: str) -> int:
         """Return the highest id that the old database ever gave in a table; 0 for none."""
-        if table not in self.source.tables:
+        found = self.source.tables.get(table)
+        if found is None:
             return 0
-        if table == rows.WORK_SESSIONS:
-            highest = self.scratch.execute("SELECT max(id) FROM sessions").fetchone()[0] or 0
-        else:
-            highest = max(self.small[table], default=0)
-        return max(highest, self.source.tables[table].sequence)
+        # Refused rows too: they may come in later, under the ids that they have.
+        query = f"SELECT max(id) FROM \"{found.name}\" WHERE typeof(id) = 'integer' AND id <= {values.MAX_ID}"  # noqa: S608
+        highest = self.source.connection.execute(query).fetchone()[0] or 0
+        return max(highest, found.sequence)
 
     def users(self) -> Mapping[int, UserRow]:
         """Return the users by id."""
@@ -106,7 +106,9 @@ class Staged:
 
     def mark_sessions(self, keys: Iterable[int], state: int) -> None:
         """Give work sessions a state."""
+        self.scratch.execute("BEGIN")
         self.scratch.executemany("UPDATE sessions SET state = ? WHERE id = ?", ((state, key) for key in keys))
+        self.scratch.execute("COMMIT")
 
     def raw(self, row: RefusedRow) -> RawRow:
         """Return a refused row as it is in the file."""

@@ -1,7 +1,7 @@
 """What the new database holds already, in the terms of an old file: ids as the file gives them."""
 
 import dataclasses
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.db import connection
@@ -162,15 +162,19 @@ class Target:
             f" FROM imported_rows r LEFT JOIN {table} t ON t.id = r.row_id"
             f" WHERE r.source_id IN ({sources}) AND r.table_name = '{table}' ORDER BY r.legacy_id"
         )
-        annotations = [_SQL_TYPES[name] for name in columns]
-        with (
-            connection.cursor() as cursor,
-            cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)") as copy,
-        ):
-            copy.set_types(["int8", "int8", "bytea", "int8", *annotations])
-            for legacy_id, row_id, digest, here, *found in copy.rows():
-                row = None if here is None else self._as_in_file(row_type, legacy_id, found)
-                yield legacy_id, Mapped(row_id, digest, row)
+        with connection.cursor() as cursor:
+            # Read to its end, so planned for that and not for the first row.
+            cursor.execute("SELECT set_config('cursor_tuple_fraction', '1', true)")
+            cursor.execute(f"DECLARE imported NO SCROLL CURSOR FOR {query}")
+            while True:
+                cursor.execute("FETCH 5000 FROM imported")
+                found = cursor.fetchall()
+                for legacy_id, row_id, digest, here, *columns_here in found:
+                    row = None if here is None else self._as_in_file(row_type, legacy_id, columns_here)
+                    yield legacy_id, Mapped(row_id, digest, row)
+                if not found:
+                    break
+            cursor.execute("CLOSE imported")
 
     def _as_in_file(self, row_type: type[Row], legacy_id: int, found: list[Any]) -> Row:
         for n, name in enumerate(row_type._fields[1:]):
@@ -215,21 +219,16 @@ class Target:
         ).values_list("table_name", "digest")
         return {(table, bytes(digest)) for table, digest in found.iterator()}
 
-    def sessions_of(self, user_ids: Collection[int]) -> dict[int, list[Span]]:
-        """Return the work sessions that take time, by user (ids of this database)."""
-        spans: dict[int, list[Span]] = {}
-        if not user_ids:
-            return spans
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"SELECT user_id, id, {_micros('start_time')}, {_micros('end_time')} FROM work_sessions"  # noqa: S608
-                " WHERE user_id = ANY(%s) AND NOT end_unknown"
-                " AND (end_time IS NULL OR end_time > start_time)",
-                [list(user_ids)],
-            )
-            for user_id, key, start, end in cursor.fetchall():
-                spans.setdefault(user_id, []).append(Span(key, start, end))
-        return spans
+
+def sessions_of(user_id: int) -> list[Span]:
+    """Return the work sessions of a user (an id of this database) that take time."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT id, {_micros('start_time')}, {_micros('end_time')} FROM work_sessions"  # noqa: S608
+            " WHERE user_id = %s AND NOT end_unknown AND (end_time IS NULL OR end_time > start_time)",
+            [user_id],
+        )
+        return [Span(*row) for row in cursor.fetchall()]
 
 
 def from_elsewhere(lineage: Lineage | None, table: str, up_to: int) -> tuple[int, int | None]:
@@ -291,15 +290,3 @@ def last_value(table: str) -> int:
 
 def _micros(column: str) -> str:
     return f"(extract(epoch FROM {column}) * 1000000)::bigint"
-
-
-_SQL_TYPES = {
-    **dict.fromkeys((*TIMES, *REFERENCES), "int8"),
-    **dict.fromkeys(("must_change_password", "is_disabled", "end_unknown"), "bool"),
-    **dict.fromkeys(("failed_attempts", "max_uses", "usage_count"), "int4"),
-    **dict.fromkeys(
-        ("tenant_uid", "name", "contact_email", "status", "username", "email", "password_hash", "role"),
-        "text",
-    ),
-    **dict.fromkeys(("first_name", "last_name", "code", "token"), "text"),
-}

@@ -7,14 +7,15 @@ import hashlib
 import re
 from collections.abc import Mapping
 
+from accounts.querysets import normalise_email
 from attendance.legacy.reader import BadText, Value
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
 DAY = 86_400 * SECOND
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
-BYTE_ORDER_MARK = "\ufeff"
 PLACEHOLDER_DOMAIN = "@placeholder.local"
 # How the application stores a hash that bcryptjs wrote: its hasher's name, then the hash as it was.
 BCRYPT_PREFIX = "bcrypt_node$"
@@ -115,14 +116,9 @@ def uid(value: Value) -> str:
     return found
 
 
-def normalised_email(address: str) -> str:
-    """Return the form in which `accounts` stores an address and looks it up."""
-    return address.replace(BYTE_ORDER_MARK, "").strip().lower()
-
-
 def email(value: Value) -> str:
     """Return an address in the form in which it is stored and looked up."""
-    found = normalised_email(text(value))
+    found = normalise_email(text(value))
     if not found:
         raise RefusedError(Code.MISSING_VALUE, "is empty")
     return text(found, MAX_EMAIL)

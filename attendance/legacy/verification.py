@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import functools
 import hashlib
 import zoneinfo
 from collections import Counter
@@ -39,8 +40,21 @@ def minutes_as_before(start: int, end: int) -> Iterator[tuple[Month, int]]:
 
 def minutes_now(start: int, end: int, zone: zoneinfo.ZoneInfo) -> Iterator[tuple[Month, int]]:
     """Yield the minutes of a session by month, as the application counts them in a tenant's zone."""
-    days = calculations.minutes_by_day(values.to_datetime(start), values.to_datetime(end), zone)
-    return (((day.year, day.month), minutes) for day, minutes in days)
+    month, since, until = _day_around(start // values.HOUR, zone)
+    if since <= start and end <= until:
+        # Nothing to split, as with nearly all of a million: the whole is the one part.
+        yield month, end // values.MINUTE - start // values.MINUTE
+        return
+    for day, minutes in calculations.minutes_by_day(values.to_datetime(start), values.to_datetime(end), zone):
+        yield (day.year, day.month), minutes
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _day_around(hour: int, zone: zoneinfo.ZoneInfo) -> tuple[Month, int, int]:
+    """Return the month, the beginning and the end of the work date at the beginning of an hour since 1970."""
+    day = calculations.work_date(values.to_datetime(hour * values.HOUR), zone)
+    since, until = (calculations.day_start(each, zone) for each in (day, day + calculations.DAY))
+    return (day.year, day.month), values.to_micros(since), values.to_micros(until)
 
 
 @dataclasses.dataclass

@@ -63,8 +63,12 @@ class Command(BaseCommand):
         if report is not None and (problem := _cannot_write(report, path)):
             self._end(Exit.UNREADABLE, f"STOPPED: --report {report}: {problem}. Nothing was written.")
         mode = Mode.VERIFY if options["verify"] else Mode.DRY_RUN if options["dry_run"] else Mode.IMPORT
-        # So that SIGTERM too removes the private copy, which holds people's data.
-        before = signal.signal(signal.SIGTERM, _terminate)
+        # So that these too remove the private copy, which holds people's data.
+        before = {
+            number: signal.signal(number, _terminate)
+            for number in (signal.SIGTERM, signal.SIGHUP)
+            if signal.getsignal(number) is not signal.SIG_IGN  # nohup
+        }
         try:
             result = run(
                 path,
@@ -76,17 +80,23 @@ class Command(BaseCommand):
                     reset_tokens=options["reset_tokens"],
                     reset_role_codes=options["reset_role_codes"],
                 ),
-                self.stdout.write,
+                self._say,
                 _bar,
             )
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
         if report is not None:
             try:
                 _write(report, result.report)
             except OSError as error:
                 self.stdout.write(f"WARNING: the report could not be written: {error}")
         self._end(result.exit_status, result.last_line)
+
+    def _say(self, line: str) -> None:
+        # At once, also into a pipe: what is said before a long wait is said in time.
+        self.stdout.write(line)
+        self.stdout.flush()
 
     def _end(self, exit_status: Exit, last_line: str) -> None:
         style = self.style.SUCCESS if exit_status is Exit.OK else self.style.ERROR

@@ -46,6 +46,9 @@ class TestRowsInTheWalOnly:
             os.utime(name, ns=(10**18, 10**18))
             name.chmod(0o400)
         before = state(tmp_path)
+        # Root may write into it nevertheless; but a file made there, and be it for an instant, shows in the
+        # folder's own time.
+        os.utime(tmp_path, ns=(10**18, 10**18))
         tmp_path.chmod(0o500)
         try:
             assert [import_sqlite(path, *words).status for words in (["--dry-run"], [], ["--verify"])] == [
@@ -56,6 +59,7 @@ class TestRowsInTheWalOnly:
         finally:
             tmp_path.chmod(0o700)
         assert state(tmp_path) == before
+        assert tmp_path.stat().st_mtime_ns == 10**18
 
     def test_without_the_wal_the_file_never_passes_for_empty(
         self, tmp_path: Path, import_sqlite: Import
@@ -214,6 +218,20 @@ class TestOtherFiles:
         assert done.status == 0
         assert done.last_line.startswith("OK: nothing to do, 0 rows")
         assert query("SELECT count(*) FROM import_sources") == [(0,)]
+
+    def test_no_room_for_the_copy(
+        self, tmp_path: Path, import_sqlite: Import, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*_arguments: object) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        monkeypatch.setattr("attendance.legacy.staging._stage", full)
+        done = import_sqlite(files.generation_2_wal_only(tmp_path))
+        assert (done.status, done.last_line) == (
+            2,
+            "STOPPED: nothing was written. The private copy: database or disk is full."
+            " Has TMPDIR room for it?",
+        )
 
     def test_the_report_never_replaces_the_source(self, tmp_path: Path, import_sqlite: Import) -> None:
         from django.core.management import call_command

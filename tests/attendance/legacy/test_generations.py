@@ -82,6 +82,30 @@ class TestFirst:
         assert again.status == 0, again.said
         assert again.last_line.startswith("OK: nothing to do, 4 rows are already there")
 
+    def test_a_later_state_and_another_tenant(self, tmp_path: Path, import_sqlite: Import) -> None:
+        one, two = Tenant.objects.create(pk=1_000_000), Tenant.objects.create(pk=1_000_001)
+        company: dict[str, list[files.Row]] = {
+            "users": [files.first_user(2)],
+            "work_sessions": [files.session(5, 2, "2025-10-24 01:00:00", "2025-10-24 02:00:00")],
+        }
+        path = files.write(tmp_path, 1, company)
+        assert import_sqlite(path, f"--tenant-for-orphans={one.tenant_uid}").status == 0
+        company["work_sessions"].append(files.session(6, 2, "2025-10-25 01:00:00", "2025-10-25 02:00:00"))
+        later = files.write(tmp_path, 1, company, name="later.sqlite")
+        done = import_sqlite(later, f"--tenant-for-orphans={two.tenant_uid}")
+        assert done.status == 0, done.said
+        assert User.objects.get(pk=2).tenant == one
+        assert import_sqlite(later, "--verify").status == 0
+
+    def test_who_came_without_a_tenant_stays_so(self, tmp_path: Path, import_sqlite: Import) -> None:
+        there = Tenant.objects.create(pk=1_000_000)
+        path = first(tmp_path)
+        assert import_sqlite(path).status == 0
+        done = import_sqlite(path, f"--tenant-for-orphans={there.tenant_uid}")
+        assert done.status == 0, done.said
+        assert "NOTE: 2 employees came with an earlier import without a tenant and stay so" in done.said
+        assert User.objects.filter(tenant=None).count() == 3
+
     def test_a_tenant_that_is_nowhere(self, tmp_path: Path, import_sqlite: Import) -> None:
         done = import_sqlite(first(tmp_path), "--tenant-for-orphans=ten_none")
         assert done.status == 2
@@ -152,6 +176,16 @@ class TestSecond:
         assert next_id("work_sessions") > 5000
         assert next_id("users") > files.EMPLOYEE_ID
         assert next_id("tenants") > 1
+
+    def test_nor_that_of_a_row_in_the_quarantine(self, tmp_path: Path, import_sqlite: Import) -> None:
+        company = files.small_company()
+        company["users"].append(files.user(900, email=""))
+        company["work_sessions"].append(files.session(7000, 7, "no time"))
+        path = files.write(tmp_path, 2, company, afterwards=["DELETE FROM sqlite_sequence"])
+        done = import_sqlite(path, "--on-conflict=quarantine")
+        assert done.status == 0, done.said
+        assert next_id("work_sessions") > 7000
+        assert next_id("users") > 900
 
     @pytest.mark.parametrize("variant", [b"2a", b"2b"])
     def test_a_password_longer_than_bcrypt_reads(

@@ -1,6 +1,8 @@
 """The whole or nothing: killed half-way, run twice at once, looked at after somebody's hand."""
 
 import contextlib
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -46,7 +48,13 @@ def database_url() -> str:
 
 
 @pytest.fixture
-def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the commands that `start` starts put their private copies."""
+    return tmp_path_factory.mktemp("scratch")
+
+
+@pytest.fixture
+def start(scratch: Path) -> Iterator[Start]:
     """Start the command in a process of its own."""
     with contextlib.ExitStack() as stack:
 
@@ -58,7 +66,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
                     env={
                         "DATABASE_URL": database_url(),
                         "LOCAL_TRIAL": "true",
-                        "TMPDIR": str(tmp_path_factory.mktemp("scratch")),
+                        "TMPDIR": str(scratch),
                     },
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
@@ -78,6 +86,16 @@ def said_by(process: Process) -> str:
     return said
 
 
+def said_so_far(process: Process) -> str:
+    """Return what a process has said by now, without waiting for more."""
+    assert process.stdout is not None
+    os.set_blocking(process.stdout.fileno(), False)
+    try:
+        return os.read(process.stdout.fileno(), 1 << 16).decode()
+    except BlockingIOError:
+        return ""
+
+
 def held_by_me(*processes: Process) -> list[int]:
     """Wait until as many backends as processes wait for a lock of this connection; return their ids."""
     until = time.monotonic() + SECONDS
@@ -92,8 +110,9 @@ def held_by_me(*processes: Process) -> list[int]:
 
 
 def wait_until_gone(backend: int) -> None:
+    """Wait until a backend holds no lock and waits for none: it rolled back."""
     until = time.monotonic() + SECONDS
-    while query("SELECT 1 FROM pg_stat_activity WHERE pid = %s", backend):
+    while query("SELECT 1 FROM pg_locks WHERE pid = %s", backend):
         assert time.monotonic() < until, "the backend of a killed process is still there"
 
 
@@ -118,7 +137,8 @@ def test_a_kill_in_the_middle_leaves_nothing(tmp_path: Path, start: Start) -> No
         assert written == [("import_sources",), ("tenants",), ("users",)]
         process.kill()
         assert process.wait(SECONDS) == -9
-    wait_until_gone(backend)
+        # Without being woken: it looks for its client while it waits for me.
+        wait_until_gone(backend)
     assert counts() == NOTHING
     assert (path.read_bytes(), files.wal_of(path).read_bytes()) == before
 
@@ -133,12 +153,75 @@ def test_two_at_once_import_once(tmp_path: Path, start: Start) -> None:
         query("SELECT pg_advisory_xact_lock(%s)", LOCK)
         both = start(path), start(path)
         held_by_me(*both)
+        [(since, pid)] = query(
+            "SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), pg_backend_pid()"
+        )
+        for process in both:
+            # Said before they began to wait, so it is in the pipe already.
+            assert (
+                f"Waiting: another import holds the lock (since {since} UTC, pid {pid} of PostgreSQL)\n"
+                in said_so_far(process)
+            )
         assert counts() == NOTHING
     assert sorted(said_by(process).splitlines()[-1] for process in both) == [
         "OK: 6 rows imported. Verified: counts, checksums and minutes agree.",
         "OK: nothing to do, 6 rows are already there. Verified.",
     ]
     assert counts() == COMPANY
+
+
+def test_what_came_in_between_stops_it(tmp_path: Path, start: Start, import_sqlite: Import) -> None:
+    """A punch that was committed after the plan was made meets the database's own guarantee."""
+    assert import_sqlite(files.generation_2_wal_only(tmp_path)).status == 0
+    company = files.small_company()
+    company["work_sessions"].append(session(16, EMPLOYEE_ID, "2025-10-25 00:00:00", "2025-10-25 01:00:00"))
+    (tmp_path / "later").mkdir()
+    with transaction.atomic():
+        query("LOCK TABLE work_sessions IN SHARE ROW EXCLUSIVE MODE")
+        process = start(files.write(tmp_path / "later", 2, company))
+        held_by_me(process)
+        query(
+            "INSERT INTO work_sessions (user_id, start_time, end_time) VALUES (%s, %s, %s)",
+            EMPLOYEE_ID,
+            "2025-10-25 00:30Z",
+            "2025-10-25 00:40Z",
+        )
+    before = everything()
+    said, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 1
+    assert said.splitlines()[-1] == (
+        "STOPPED: nothing was written. The database refused: two work sessions of one user overlap."
+        " Run it again."
+    )
+    assert everything() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_who_is_told_to_stop_leaves_no_copy(
+    tmp_path: Path, start: Start, number: signal.Signals, scratch: Path
+) -> None:
+    with transaction.atomic():
+        query("SELECT pg_advisory_xact_lock(%s)", LOCK)
+        process = start(files.generation_2_wal_only(tmp_path))
+        held_by_me(process)
+        assert [*scratch.glob("timerecord-import-*/copy.sqlite")]
+        process.send_signal(number)
+        assert process.wait(SECONDS) == 128 + number
+    assert not [*scratch.iterdir()]
+    assert counts() == NOTHING
+
+
+@pytest.mark.parametrize("mode", ["--dry-run", "--verify"])
+def test_a_database_that_refuses_is_named(tmp_path: Path, import_sqlite: Import, mode: str) -> None:
+    query("ALTER TABLE import_sources RENAME TO elsewhere")
+    try:
+        done = import_sqlite(files.generation_2_wal_only(tmp_path), mode)
+    finally:
+        query("ALTER TABLE elsewhere RENAME TO import_sources")
+    assert (done.status, done.last_line) == (
+        1,
+        'STOPPED: nothing was written. The database refused: relation "import_sources" does not exist.',
+    )
 
 
 class TestVerify:
