@@ -1,3 +1,5 @@
+import datetime as dt
+
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -7,6 +9,10 @@ from accounts.models import User
 from attendance.querysets import RUNNING, WorkSessionQuerySet
 from timerecord.core import clock
 
+# Far enough from the ends of Python's calendar that the clocks of every zone can show it. PostgreSQL's goes
+# further, and to infinity.
+EARLIEST = dt.datetime(1, 1, 4, tzinfo=dt.UTC)
+AFTER_THE_LATEST = dt.datetime(9999, 12, 29, tzinfo=dt.UTC)
 # What a page shows in place of the id of the last work session while there is none.
 NO_SESSION = 0
 
@@ -50,6 +56,14 @@ class WorkSession(models.Model):
             models.CheckConstraint(
                 condition=Q(end_unknown=False) | Q(end_time__isnull=True),
                 name="work_sessions_end_unknown_check",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    Q(end_time__isnull=True) | Q(end_time__lt=AFTER_THE_LATEST),
+                    start_time__gte=EARLIEST,
+                    start_time__lt=AFTER_THE_LATEST,
+                ),
+                name="work_sessions_calendar_check",
             ),
         ]
 

@@ -1,3 +1,4 @@
+import logging
 import secrets
 import zoneinfo
 
@@ -7,6 +8,10 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from timerecord.core import clock
+
+DEFAULT_ZONE = zoneinfo.ZoneInfo("Asia/Tokyo")
+
+logger = logging.getLogger(__name__)
 
 
 def validate_time_zone(name: str) -> None:
@@ -37,8 +42,8 @@ class Tenant(models.Model):
     time_zone = models.CharField(
         _("time zone"),
         max_length=64,
-        default="Asia/Tokyo",
-        db_default="Asia/Tokyo",
+        default=DEFAULT_ZONE.key,
+        db_default=DEFAULT_ZONE.key,
         validators=[validate_time_zone],
     )
     status = models.CharField(
@@ -66,8 +71,20 @@ class Tenant(models.Model):
 
     @property
     def zone(self) -> zoneinfo.ZoneInfo:
-        """The zone in which this tenant's days begin and end."""
-        return zoneinfo.ZoneInfo(self.time_zone)
+        """The zone in which this tenant's days begin and end.
+
+        Japan's, and an error in the log, where SQL wrote a name that there is not: pages go on.
+        """
+        try:
+            return zoneinfo.ZoneInfo(self.time_zone)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder
+            logger.error(
+                "Tenant %s has the time zone %r, which there is not; %s is used.",
+                self.tenant_uid,
+                self.time_zone,
+                DEFAULT_ZONE.key,
+            )
+            return DEFAULT_ZONE
 
     @property
     def is_active(self) -> bool:

@@ -1,15 +1,20 @@
 """The database as it is, read from its own catalogues: the design's tables, and what they refuse."""
 
+import importlib
 import re
+import zoneinfo
 from collections.abc import Callable
 
 import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
+from django.db.migrations.loader import MigrationLoader
 from django.db.models import ProtectedError
 
 from accounts.models import User
+from attendance.legacy import values
+from attendance.models import WorkSession
 from tenants.models import Tenant
 from tests.conftest import MakeSession, MakeUser
 
@@ -247,6 +252,13 @@ class TestRefusals:
         [
             ("'2026-11-20T09:00Z', '2026-11-20T08:59:59.999999Z', false", "work_sessions_order_check"),
             ("'2026-11-20T09:00Z', '2026-11-20T10:00Z', true", "work_sessions_end_unknown_check"),
+            ("'-infinity', '2026-11-20T10:00Z', false", "work_sessions_calendar_check"),
+            ("'2026-11-20T09:00Z', 'infinity', false", "work_sessions_calendar_check"),
+            ("'infinity', 'infinity', false", "work_sessions_calendar_check"),
+            ("'infinity', NULL, false", "work_sessions_calendar_check"),
+            ("'-infinity', NULL, true", "work_sessions_calendar_check"),
+            ("'2026-11-20T09:00Z', '10000-01-01T00:00Z', false", "work_sessions_calendar_check"),
+            ("'0001-01-01T00:00Z BC', NULL, true", "work_sessions_calendar_check"),
         ],
     )
     def test_of_work_sessions(self, employee: User, refused: Refused, values: str, constraint: str) -> None:
@@ -255,6 +267,27 @@ class TestRefusals:
             f"VALUES ({employee.pk}, {values})",
             constraint,
         )
+
+    def test_a_new_check_keeps_nobody_waiting_while_old_rows_are_looked_through(
+        self, employee: User, refused: Refused
+    ) -> None:
+        first, second = (
+            importlib.import_module(f"attendance.migrations.{name}").Migration("x", "attendance")
+            for name in ("0004_work_session_calendar", "0005_work_session_calendar_validated")
+        )
+        state = MigrationLoader(connection).project_state(("attendance", "0003_legacy_import"))
+        endless = f"INSERT INTO work_sessions (user_id, start_time) VALUES ({employee.pk}, 'infinity')"
+        with connection.schema_editor(atomic=False) as editor:
+            first.unapply(state.clone(), editor)
+            rows(endless)
+            after = first.apply(state.clone(), editor)
+            refused(endless.replace(f"{employee.pk}", "0"), "work_sessions_calendar_check")
+            with pytest.raises(IntegrityError, match="work_sessions_calendar_check"), transaction.atomic():
+                second.apply(after.clone(), editor)
+            rows("DELETE FROM work_sessions")
+            second.apply(after.clone(), editor)
+        assert rows("SHOW lock_timeout") == [("5s",)]
+        assert rows("SELECT conname FROM pg_constraint WHERE NOT convalidated") == []
 
     def test_of_a_second_running_session(
         self, employee: User, make_session: MakeSession, refused: Refused
@@ -309,6 +342,19 @@ class TestAllowed:
             *[employee.pk] * 4,
         )
         assert rows("SELECT count(*) FROM work_sessions") == [(4,)]
+
+    def test_the_first_and_the_last_instant_that_an_import_may_bring(self, employee: User) -> None:
+        rows(
+            "INSERT INTO work_sessions (user_id, start_time, end_time) VALUES (%s, %s, %s)",
+            employee.pk,
+            f"{values.EARLIEST} 00:00Z",
+            f"{values.LATEST} 23:59:59.999999Z",
+        )
+        session = WorkSession.objects.get()
+        assert session.end_time is not None
+        for zone in map(zoneinfo.ZoneInfo, ("Pacific/Kiritimati", "Etc/GMT+12")):
+            assert session.start_time.astimezone(zone).year == 1
+            assert session.end_time.astimezone(zone).year == 9999
 
     def test_times_keep_their_microseconds(self, employee: User) -> None:
         rows(

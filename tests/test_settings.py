@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,6 +90,9 @@ class TestProduction:
         assert database.get("ATOMIC_REQUESTS", False) is False
         assert (production["USE_TZ"], production["TIME_ZONE"]) == (True, "UTC")
 
+    def test_debug_is_for_trials_alone(self) -> None:
+        assert read({**GOOD, "DEBUG": "true"})["DEBUG"] is False
+
     def test_twelve_hours_unless_it_is_said(self, trial: dict[str, Any]) -> None:
         assert trial["SESSION_COOKIE_AGE"] == 12 * 3600
 
@@ -120,6 +124,21 @@ class TestTrial:
         assert started.returncode == 1
         assert "DATABASE_URL is not set." in started.stderr
         assert "SECRET_KEY" not in started.stderr
+
+
+class TestLog:
+    GET = (
+        "import django; django.setup(); from django.test import Client; "
+        "client = Client(raise_request_exception=False); client.cookies['sessionid'] = 'x' * 32; "
+        "print(client.get('/', headers={'host': 'localhost'}).status_code)"
+    )
+
+    def test_a_page_that_fails_leaves_its_reason_on_standard_error(self, tmp_path: Path) -> None:
+        database = f"postgresql://app@/timerecord?host={tmp_path}"
+        answered = run({"LOCAL_TRIAL": "true", "DATABASE_URL": database}, "-c", self.GET)
+        assert (answered.returncode, answered.stdout) == (0, "503\n")
+        assert "Traceback" in answered.stderr
+        assert "OperationalError" in answered.stderr
 
 
 class TestWhatIsFixed:

@@ -17,7 +17,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment(os.environ)
 
 LOCAL_TRIAL = env.flag("LOCAL_TRIAL", default=False)
-DEBUG = env.flag("DEBUG", default=False)
+# Its pages show the settings and the code: never outside a trial, whatever the variable says.
+DEBUG = env.flag("DEBUG", default=False) and LOCAL_TRIAL
 SECRET_KEY = env.text(
     "SECRET_KEY",
     "a random text of at least 50 characters, kept secret",
@@ -75,6 +76,7 @@ MIDDLEWARE = [
     "accounts.middleware.TenantTimeZoneMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "timerecord.core.errors.MethodNotAllowedMiddleware",
 ]
 
 ROOT_URLCONF = "timerecord.urls"
@@ -118,6 +120,15 @@ LANGUAGE_COOKIE_AGE = 365 * 24 * 60 * 60
 LANGUAGE_COOKIE_SECURE = not LOCAL_TRIAL
 USE_TZ = True
 TIME_ZONE = "UTC"
+
+# --- the log ------------------------------------------------------------------------------------------
+# Django's own default shows an error nowhere while DEBUG is off. Here all goes up to the root logger: to
+# the handler that what runs the process has put there, else warnings and errors go to standard error.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "loggers": {"django": {"handlers": [], "level": "INFO"}},
+}
 
 # --- the browser --------------------------------------------------------------------------------------
 # Messages travel in a signed cookie: a punch costs no write to the session for them.

@@ -43,6 +43,7 @@ class TestArgon2:
     def test_a_hash_with_other_parameters_is_replaced(self, employee: User) -> None:
         weak = "argon2$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$t27tLSzbijAk5+P1zWyJ2Q"  # salt: "somesalt"
         employee.password = weak
+        employee.save()
         assert not employee.check_password("wrong password")
         assert employee.password == weak
         assert employee.check_password("weak password")
@@ -118,6 +119,24 @@ class TestNodeBcrypt:
         employee.refresh_from_db()
         assert identify_hasher(employee.password).algorithm == "argon2"
         assert employee.check_password("correct horse")
+
+    def test_two_sign_ins_at_once_end_in_one_hash(self, employee: User) -> None:
+        User.objects.filter(pk=employee.pk).update(password=node(SHORT))
+        first, second = User.objects.get(), User.objects.get()
+        assert first.check_password("correct horse")
+        assert second.check_password("correct horse")
+        employee.refresh_from_db()
+        assert first.password == second.password == employee.password  # so both sessions go on
+        assert identify_hasher(employee.password).algorithm == "argon2"
+
+    def test_a_password_that_was_changed_meanwhile_stays_changed(self, employee: User) -> None:
+        User.objects.filter(pk=employee.pk).update(password=node(SHORT))
+        signing_in, changing = User.objects.get(), User.objects.get()
+        changing.set_password("another horse")
+        changing.save()
+        assert not signing_in.check_password("correct horse")
+        employee.refresh_from_db()
+        assert employee.password == changing.password
 
     def test_a_wrong_password_replaces_nothing(self, employee: User) -> None:
         employee.password = node(SHORT)

@@ -113,6 +113,21 @@ class TestPages:
         response = client.get("/nowhere", headers={"accept-language": language})
         check(response, language, 404, "There is no such page")
 
+    @pytest.mark.parametrize(
+        ("method", "address", "allowed"),
+        [
+            ("post", "/", "GET, HEAD"),
+            ("delete", "/clock-in", "GET, HEAD, POST"),
+            ("get", "/sign-out", "POST, OPTIONS"),
+        ],
+    )
+    def test_405(self, browser: Client, language: str, method: str, address: str, allowed: str) -> None:
+        response = getattr(browser, method)(address, headers={"accept-language": language})
+        check(response, language, 405, "This address does not work that way")
+        assert response["Allow"] == allowed
+        assert response["Content-Length"] == str(len(response.content))
+        assert browser.get("/").status_code == 200  # still signed in
+
     def test_500(self, browser: Client, language: str) -> None:
         response = browser.get("/failing", headers={"accept-language": language})
         check(response, language, 500, "Something went wrong on our side")

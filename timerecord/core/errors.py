@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import Resolver404, resolve
 from django.utils import translation
@@ -74,6 +74,25 @@ def page_not_found(request: HttpRequest, exception: Exception | None = None) -> 
             _("There is no such page"),
             _("The address may be mistyped, or the page was moved."),
         )
+
+
+class MethodNotAllowedMiddleware:
+    """Answers 405: Django leaves it empty, and asks no handler. What is allowed stays in its header."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Fill the page in; headers that the view set stay."""
+        response = self.get_response(request)
+        if isinstance(response, HttpResponseNotAllowed):
+            with _language_of(request):
+                response.content = _page(
+                    405,
+                    _("This address does not work that way"),
+                    _("Nothing was changed. Please go back and use the buttons of the page."),
+                ).content
+        return response
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
