@@ -16,6 +16,7 @@ class SignInForm(forms.Form):
     email = forms.CharField(
         label=_("E-mail address"),
         max_length=254,
+        error_messages={"required": _("Please enter your e-mail address.")},
         widget=forms.TextInput(
             attrs={
                 "inputmode": "email",
@@ -28,6 +29,7 @@ class SignInForm(forms.Form):
     password = forms.CharField(
         label=_("Password"),
         max_length=4096,
+        error_messages={"required": _("Please enter your password.")},
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )
@@ -45,7 +47,7 @@ class SignInForm(forms.Form):
             if not isinstance(user, User):
                 raise ValidationError(
                     _(
-                        "E-mail address and password do not match. If it goes on, please ask your "
+                        "E-mail address and password do not match. If this keeps happening, please ask your "
                         "administrator: the account may be suspended or locked."
                     )
                 )

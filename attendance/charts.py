@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from attendance import words
 from attendance.reports import DaySummary
 
 WIDTH, HEIGHT = 320, 96
@@ -67,8 +68,8 @@ def day_chart(days: Sequence[DaySummary]) -> DayChart:
             paths[kind].append(f"M{left:.1f} {baseline}V{top:.1f}H{right:.1f}V{baseline}z")
         if day.date.weekday() == 0:
             ends = left > WIDTH - LABEL_WIDTH
-            text = f"{day.date.month}/{day.date.day}"
-            labels.append(Label(f"{right if ends else left:.1f}", "end" if ends else "start", text))
+            place = f"{right if ends else left:.1f}"
+            labels.append(Label(place, "end" if ends else "start", words.axis_day(day.date)))
 
     return DayChart(
         weekdays="".join(paths["weekdays"]),

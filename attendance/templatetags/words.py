@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from django import template
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -18,13 +18,14 @@ from attendance.reports import DaySummary, SessionLine
 
 register = template.Library()
 register.filter(words.moment)
+register.filter(words.seconds_left)
 
 DURATION = '<time datetime="PT{}H{}M">{}</time>'
 RUNNING = '<time datetime="PT{}H{}M" data-running="{}" data-pattern="{}">{}</time>'
 TAG = '<span class="{}">{}</span>'
 NOTHING = '<span class="faint" role="img" aria-label="{}">–</span>'
-SESSION = '<tr><th scope="row">{}</th><td>{}</td><td>{}</td><td class="number">{}</td></tr>\n'
-DAY = '<tr class="{}"><th scope="row">{}</th><td class="number">{}{}</td></tr>\n'
+SESSION = '<tr><th scope="row">%s</th><td>%s</td><td>%s</td><td class="number">%s</td></tr>'
+DAY = '<tr class="%s"><th scope="row">%s</th><td class="number">%s%s</td></tr>'
 
 
 @register.simple_tag
@@ -36,26 +37,32 @@ def duration(minutes: int, running: bool = False) -> SafeString:
 @register.simple_tag
 def session_rows(sessions: Iterable[SessionLine]) -> SafeString:
     """Write the rows of a table of work sessions: date, start, end, time worked."""
-    return format_html_join("", SESSION, (_session(session) for session in sessions))
+    year = words.this_year()
+    return _rows(SESSION, (_session(session, year) for session in sessions))
 
 
 @register.simple_tag
 def day_rows(days: Iterable[DaySummary]) -> SafeString:
     """Write the rows of a table of days: date, time worked."""
+    year = words.this_year()
     at_work, nothing = format_html(TAG + " ", "tag", _("at work")), format_html(NOTHING, _("nothing"))
-    return format_html_join(
-        "",
+    return _rows(
         DAY,
         (
             (
                 "weekend" if day.is_weekend else "weekday",
-                words.short_day(day.date),
+                words.short_day(day.date, year),
                 at_work if day.is_running else "",
                 words.hours_and_minutes(day.minutes) if day.minutes or day.is_running else nothing,
             )
             for day in days
         ),
     )
+
+
+def _rows(pattern: str, rows: Iterable[tuple[str, ...]]) -> SafeString:
+    """Fill the pattern. What goes in is HTML, or dates and numbers in words of our own: nobody's text."""
+    return SafeString("\n".join(pattern % row for row in rows))
 
 
 @lru_cache(maxsize=4096)
@@ -66,13 +73,13 @@ def _duration(minutes: int, running: bool, _language: str | None) -> SafeString:
     return format_html(DURATION, *divmod(minutes, 60), text)
 
 
-def _session(session: SessionLine) -> tuple[str, str, str, str]:
-    day = words.short_day(session.start)
+def _session(session: SessionLine, year: int) -> tuple[str, str, str, str]:
+    day = words.short_day(session.start, year)
     start = words.moment(session.start, session.start)
     if session.is_running:
         end: str = format_html(TAG, "tag", _("at work"))
     elif session.end is None:
-        return day, start, format_html(TAG, "tag warn", _("end unknown")), ""
+        return day, start, format_html(TAG, "tag warn", _("no clock-out")), ""
     else:
         end = words.moment(session.end, session.start)
     return day, start, end, duration(session.minutes, session.is_running)

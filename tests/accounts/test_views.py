@@ -15,8 +15,8 @@ from timerecord.core import clock
 
 SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
 REFUSED = (
-    "E-mail address and password do not match. If it goes on, please ask your administrator: the account "
-    "may be suspended or locked."
+    "E-mail address and password do not match. If this keeps happening, please ask your administrator: the "
+    "account may be suspended or locked."
 )
 
 
@@ -164,6 +164,10 @@ class TestRefusals:
         assert not error.isascii()  # it speaks the page's language
         assert not is_signed_in(client)
 
+    def test_what_is_missing_is_asked_for(self, client: Client, db: None) -> None:
+        missing = [ja("Please enter your e-mail address."), ja("Please enter your password.")]
+        assert errors(sign_in(client, "", "")) == missing
+
     def test_the_longest_password_allowed_is_just_wrong(self, client: Client, employee: User) -> None:
         assert errors(sign_in(client, employee.email, "x" * 4096)) == [ja(REFUSED)]
 
@@ -207,6 +211,18 @@ class TestOldPasswords:
         assert sign_in(client, old.email, " correct horse　") == "/"
         client.post(SIGN_OUT)
         assert sign_in(client, old.email, " correct horse　") == "/"
+
+    @pytest.mark.parametrize(
+        "password", [" correct horse", "correct horse ", "　馬\u00a0", f" {'0123456789' * 8} "]
+    )
+    def test_one_with_space_at_its_ends_keeps_it(self, client: Client, old: User, password: str) -> None:
+        User.objects.filter(pk=old.pk).update(password=old_hash(password))
+        assert errors(sign_in(client, old.email, password.strip())) == [ja(REFUSED)]
+        assert sign_in(client, old.email, password) == "/"
+        assert identify_hasher(self.stored(old)).algorithm == "argon2"
+        client.post(SIGN_OUT)
+        assert errors(sign_in(client, old.email, password.strip())) == [ja(REFUSED)]
+        assert sign_in(client, old.email, password) == "/"
 
     def test_who_may_not_sign_in_keeps_the_account_shut(self, client: Client, old: User) -> None:
         User.objects.filter(pk=old.pk).update(status=UserStatus.SUSPENDED)

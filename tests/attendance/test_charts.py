@@ -3,6 +3,7 @@ import itertools
 import re
 
 import pytest
+from django.utils import translation
 
 from attendance.charts import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, DayChart, day_chart
 from attendance.reports import DaySummary
@@ -78,16 +79,20 @@ def test_nothing_overlaps_or_leaves_the_chart(count: int) -> None:
 
 
 def test_mondays_are_labelled_where_their_bar_begins() -> None:
-    labels = day_chart(days(*[0] * 30)).labels
+    with translation.override("ja"):
+        labels = day_chart(days(*[0] * 30)).labels
     slot = (WIDTH - LEFT) / 30
     assert [label.text for label in labels] == ["10/26", "11/2", "11/9", "11/16"]
+    with translation.override("en"):
+        assert day_chart(days(*[0] * 30)).labels[1].text == "2 Nov"
     assert {label.anchor for label in labels} == {"start"}
     begin = [LEFT + n * slot + 1 for n in (4, 11, 18, 25)]
     assert [float(label.x) for label in labels] == pytest.approx(begin, abs=0.05)
 
 
 def test_a_label_near_the_right_edge_grows_to_the_left() -> None:
-    last = day_chart(days(*[0] * 33)).labels[-1]
+    with translation.override("ja"):
+        last = day_chart(days(*[0] * 33)).labels[-1]
     assert (last.text, last.x, last.anchor) == ("11/23", f"{WIDTH - 1:.1f}", "end")
 
 

@@ -143,13 +143,13 @@ class TestHome:
         assert text_of(home.button) == "Clock out"
         assert home.table("sessions") == [["Fri 20 Nov", "09:02", "at work", "2 h 58 m"]]
 
-    def test_a_session_overnight_names_the_day_of_its_end(
+    def test_a_session_overnight_says_that_it_ended_the_next_day(
         self, employee_client: Client, make_session: MakeSession
     ) -> None:
         make_session("2026-11-18 22:00", "2026-11-19 06:00")
         home = page(employee_client)
         assert home.state == "11月19日(木) 06:00 に退勤"
-        assert home.table("sessions") == [["11月18日(水)", "22:00", "11月19日(木) 06:00", "8時間00分"]]
+        assert home.table("sessions") == [["11月18日(水)", "22:00", "翌 06:00", "8時間00分"]]
         assert [row for row in home.table("days") if row[1] != "–"] == [
             ["11月19日(木)", "6時間00分"],
             ["11月18日(水)", "2時間00分"],
@@ -171,7 +171,7 @@ class TestHome:
         make_session("2026-11-19 09:00", end_unknown=True)
         home = page(employee_client)
         assert home.heading == "勤務外"
-        assert home.table("sessions") == [["11月19日(木)", "09:00", "退勤不明", ""]]
+        assert home.table("sessions") == [["11月19日(木)", "09:00", "打刻漏れ", ""]]
         assert home.totals == ["0時間00分", "0時間00分"]
 
     def test_thirty_days_and_ten_sessions(self, employee_client: Client, make_session: MakeSession) -> None:
@@ -699,6 +699,24 @@ class TestTimeZones:
         assert home.table("sessions") == [["11月19日(木)", "20:30", "勤務中", "1時間30分"]]
         assert home.table("days")[0] == ["11月19日(木)", "勤務中 1時間30分"]
         assert punch(client, CLOCK_OUT, home.seen).messages == [ja(WENT, time="22:00")]
+
+    @pytest.mark.parametrize("wrong", ["", "Asia/Edo", "Asia", "../../etc/passwd", "x" * 64])
+    def test_in_japans_where_the_tenants_is_none(
+        self,
+        employee_client: Client,
+        make_session: MakeSession,
+        tenant: Tenant,
+        caplog: pytest.LogCaptureFixture,
+        wrong: str,
+    ) -> None:
+        make_session("2026-11-20 09:02")
+        Tenant.objects.update(time_zone=wrong)
+        home = page(employee_client)
+        assert home.state == "09:02 から 2時間58分"
+        assert punch(employee_client, CLOCK_OUT, home.seen).messages == [ja(WENT, time="12:00")]
+        logged = [record for record in caplog.records if record.name == "tenants.models"]
+        assert {record.levelname for record in logged} == {"ERROR"}
+        assert all(f"{tenant.tenant_uid} has the time zone {wrong!r}" in r.getMessage() for r in logged)
 
     def test_no_zone_stays_for_the_next_request(
         self, client: Client, make_user: MakeUser, make_session: MakeSession

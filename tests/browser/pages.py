@@ -73,7 +73,8 @@ def home_just_clocked_in(stage: Stage) -> Person:
 
 def home_without_tenant(stage: Stage) -> Person:
     user = _with_history(stage)
-    type(user).objects.filter(pk=user.pk).update(tenant=None)
+    user.tenant = None
+    user.save(update_fields=["tenant"])
     return stage.visit(user).open()
 
 
@@ -107,6 +108,11 @@ def question_after_sign_in(stage: Stage) -> Person:
 
 def not_found(stage: Stage) -> Person:
     return stage.visit().open("/no-such-page")
+
+
+def not_allowed(stage: Stage) -> Person:
+    """Where somebody comes who opens the address of a refused form once more."""
+    return stage.visit().open("/sign-out")
 
 
 def form_too_old(stage: Stage) -> Person:
@@ -152,6 +158,7 @@ PAGES = {
         question_again_so_soon,
         question_after_sign_in,
         not_found,
+        not_allowed,
         form_too_old,
     )
 }

@@ -85,7 +85,7 @@ class Person:
         """Fill in the Japanese form and send it."""
         self.page.get_by_label("メールアドレス").fill(email)
         self.page.get_by_label("パスワード").fill(password)
-        self.page.get_by_role("button", name="サインイン", exact=True).click()
+        self.page.get_by_role("button", name="ログイン", exact=True).click()
 
     def stop_the_clock(self) -> None:
         """Have the browser's time go on by `let_pass` only, from the next page on."""

@@ -96,17 +96,17 @@ def test_the_keyboard_is_enough_for_a_working_day(
 @pytest.mark.parametrize(
     ("name", "order"),
     [
-        ("sign_in", ["本文へ移動", "タイムレコード", "email", "password", "サインイン", "日本語", "English"]),
+        ("sign_in", ["本文へ移動", "タイムレコード", "email", "password", "ログイン", "日本語", "English"]),
         (
             "home_off_the_clock",
-            ["本文へ移動", "タイムレコード", "サインアウト", "出勤", "表で見る", "日本語", "English"],
+            ["本文へ移動", "タイムレコード", "ログアウト", "出勤", "表で見る", "日本語", "English"],
         ),
         (
             "question_after_sign_in",
             [
                 "本文へ移動",
                 "タイムレコード",
-                "サインアウト",
+                "ログアウト",
                 "いいえ、勤務を続ける",
                 "はい、退勤する",
                 "日本語",

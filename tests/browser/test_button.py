@@ -6,13 +6,14 @@ That it keeps its place on every page is tested in test_layout.py.
 import re
 
 import pytest
+import time_machine
 from playwright.sync_api import Route, expect
 
 from accounts.models import User
 from attendance.models import WorkSession
 from tests.browser.pages import Visit
-from tests.browser.person import DESKTOP, PHONE
-from tests.conftest import MakeSession, MakeUser
+from tests.browser.person import DESKTOP, PHONE, Person
+from tests.conftest import MakeSession, MakeUser, japan
 
 phone_and_desktop = pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
 with_and_without_scripts = pytest.mark.parametrize(
@@ -85,7 +86,9 @@ def test_who_belongs_to_no_tenant_cannot_press_it(visit: Visit, make_user: MakeU
     someone = visit(make_user(tenant=None)).open()
 
     expect(someone.button("出勤")).to_be_disabled()
-    expect(someone.page.get_by_text("アカウントがまだ会社に所属していません。")).to_be_visible()
+    expect(
+        someone.page.get_by_text("アカウントがまだ会社に所属していないため、出勤できません。")
+    ).to_be_visible()
 
 
 def test_the_running_minutes_go_on_by_themselves(
@@ -104,6 +107,67 @@ def test_the_running_minutes_go_on_by_themselves(
     expect(someone.total("今日")).to_have_text("2時間00分")
     expect(someone.total("今月")).to_have_text("3時間00分")
     assert [row[-1] for row in someone.rows("最近の勤務記録")] == ["2時間00分", "1時間00分"]
+
+
+def test_a_minute_ends_when_it_does_on_the_server(
+    visit: Visit, employee: User, make_session: MakeSession
+) -> None:
+    make_session("2026-11-20 07:05:55")  # counted without its seconds; it is 09:02:10
+    someone = visit(employee)
+    someone.stop_the_clock()
+    someone.open()
+
+    someone.let_pass(minutes=0, seconds=40)
+    expect(someone.total("今日")).to_have_text("1時間57分")
+    someone.let_pass(minutes=0, seconds=12)
+    expect(someone.total("今日")).to_have_text("1時間58分")
+
+
+@pytest.fixture
+def late(
+    visit: Visit, employee: User, make_session: MakeSession, server_clock: time_machine.Traveller
+) -> Person:
+    """Somebody at work whose page is open while midnight comes."""
+    server_clock.move_to(japan("2026-11-20 23:58:30"))
+    make_session("2026-11-20 22:00")
+    someone = visit(employee)
+    someone.stop_the_clock()
+    someone.open()
+    someone.let_pass(minutes=1, seconds=10)
+    expect(someone.total("今日")).to_have_text("1時間59分")
+    server_clock.move_to(japan("2026-11-21 00:00:05"))
+    return someone
+
+
+def test_at_midnight_the_page_turns_to_the_new_day(late: Person) -> None:
+    late.let_pass(minutes=0, seconds=30)
+
+    expect(late.total("今日")).to_have_text("0時間00分")
+    expect(late.total("今月")).to_have_text("2時間00分")
+    expect(late.region("勤務中")).to_contain_text("11月20日(金) 22:00 から")
+
+
+def test_without_a_network_the_page_stays_and_yesterday_is_not_counted_on(
+    late: Person, server_clock: time_machine.Traveller
+) -> None:
+    late.context.set_offline(True)
+    late.let_pass(minutes=3, seconds=0)
+    expect(late.total("今日")).to_have_text("1時間59分")
+    server_clock.move_to(japan("2026-11-21 00:03:05"))
+
+    late.context.set_offline(False)
+
+    expect(late.total("今日")).to_have_text("0時間03分")
+
+
+def test_midnight_does_not_stop_what_is_being_sent(late: Person) -> None:
+    # A network so slow that nothing goes on: Chromium's time would stand still in a real navigation.
+    late.page.evaluate("document.addEventListener('submit', event => event.preventDefault())")
+    late.tap("退勤")
+
+    late.let_pass(minutes=3, seconds=0)
+
+    expect(late.total("今日")).to_have_text("1時間59分")
 
 
 def test_the_running_minutes_keep_the_language(

@@ -10,7 +10,7 @@ from tests.browser.person import Person
 
 def speaks(someone: Person, language: str) -> None:
     expect(someone.page.locator("html")).to_have_attribute("lang", language)
-    someone.sees_heading({"ja": "サインイン", "en": "Sign in"}[language])
+    someone.sees_heading({"ja": "ログイン", "en": "Sign in"}[language])
 
 
 @pytest.mark.parametrize(

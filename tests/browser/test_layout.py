@@ -97,4 +97,4 @@ def test_records_remain_a_table_to_a_screen_reader_on_a_narrow_phone(
     ]
     assert ("rowheader", "11月19日(木)") in named
     cells = [name for role, name in named if role in {"cell", "gridcell"}]
-    assert cells[:3] == ["22:04", "11月20日(金) 06:31", "8時間27分"]
+    assert cells[:3] == ["22:04", "翌 06:31", "8時間27分"]

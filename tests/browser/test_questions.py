@@ -18,8 +18,8 @@ from tests.conftest import MakeSession, japan
 TOO_EARLY = "出勤してからまだ1分たっていません。もう退勤しますか？"
 NOT_YET = "まだ記録されていません。「はい」を押した時刻が記録されます。"
 SIGNED_OUT = (
-    "サインインの有効期限が切れたため、打刻はまだ記録されていません。"
-    "サインインすると、打刻するかどうかをもう一度お尋ねします。"
+    "ログインの有効期限が切れたため、打刻はまだ記録されていません。"
+    "ログインすると、打刻するかどうかをもう一度確認します。"
 )
 
 
@@ -115,7 +115,7 @@ def test_a_punch_of_who_was_signed_out_comes_back_as_a_question(
     someone = visit(employee).open()
     lose(someone, server_clock)
     someone.tap("出勤")
-    someone.sees_heading("サインイン")
+    someone.sees_heading("ログイン")
     someone.sees(SIGNED_OUT)
     assert sessions() == []
 
@@ -156,7 +156,7 @@ def test_the_question_can_be_answered_with_no(
     someone = visit(employee).open()
     lose_the_cookie(someone, server_clock)
     someone.tap("出勤")
-    someone.sees_heading("サインイン")
+    someone.sees_heading("ログイン")
     someone.fill_in_sign_in(employee.email)
     someone.sees_heading("出勤しますか？")
 
@@ -194,7 +194,7 @@ def test_a_second_tab_is_told_that_the_first_clocked_in(
 
     second.tap("出勤")
 
-    second.is_told("すでに 09:02 から勤務中です。何も変更していません。")
+    second.is_told("すでに 09:02 から勤務中です。記録は変更されていません。")
     second.sees_heading("勤務中")
     assert sessions() == [(japan("2026-11-20 09:02:10"), None)]
 
@@ -213,7 +213,7 @@ def test_a_clock_in_that_arrives_after_the_clock_out_changes_nothing(
 
     late.tap("出勤")
 
-    late.is_told("画面の情報が古かったため、何も変更していません。現在の状態を表示しています。")
+    late.is_told("画面の情報が古かったため、今回の打刻は記録されていません。現在の状態を表示しています。")
     late.sees_heading("勤務外")
     assert sessions() == [(japan("2026-11-20 09:02:10"), japan("2026-11-20 10:02:10"))]
 
@@ -230,7 +230,7 @@ def test_a_second_tab_is_told_that_the_first_clocked_out(
 
     second.tap("退勤")
 
-    second.is_told("すでに 09:02 に退勤済みです。何も変更していません。")
+    second.is_told("すでに 09:02 に退勤済みです。記録は変更されていません。")
     assert sessions() == [(japan("2026-11-20 08:00"), japan("2026-11-20 09:02:10"))]
 
 
@@ -288,7 +288,7 @@ def test_a_punch_whose_answer_was_lost_is_recorded_once(
 
     if again == "reload":  # the browser sends the form a second time
         someone.page.reload()
-        someone.is_told("すでに 09:02 から勤務中です。何も変更していません。")
+        someone.is_told("すでに 09:02 から勤務中です。記録は変更されていません。")
     else:
         someone.page.go_back()
 
@@ -309,7 +309,7 @@ def test_a_clock_out_whose_answer_was_lost_is_recorded_once(
 
     someone.page.reload()
 
-    someone.is_told("すでに 09:02 に退勤済みです。何も変更していません。")
+    someone.is_told("すでに 09:02 に退勤済みです。記録は変更されていません。")
     assert sessions() == [(japan("2026-11-20 08:00"), japan("2026-11-20 09:02:10"))]
 
 

@@ -24,7 +24,7 @@ def test_a_working_day(
     visit: Visit, employee: User, server_clock: time_machine.Traveller, scripts: bool
 ) -> None:
     someone = visit(java_script_enabled=scripts).open("/")
-    someone.sees_heading("サインイン")
+    someone.sees_heading("ログイン")
     someone.fill_in_sign_in(employee.email)
 
     someone.sees_heading("勤務外")
@@ -56,8 +56,8 @@ def test_a_working_day(
     assert session.start_time == japan("2026-11-20 09:02:10")
     assert session.end_time == japan("2026-11-20 17:34:59")
 
-    someone.tap("サインアウト")
-    someone.sees_heading("サインイン")
+    someone.tap("ログアウト")
+    someone.sees_heading("ログイン")
 
 
 def test_from_an_old_file_to_the_minutes(
@@ -75,7 +75,7 @@ def test_from_an_old_file_to_the_minutes(
     expect(someone.region("勤務外")).to_contain_text("10月25日(土) 01:10 に退勤")
     expect(someone.total("今月")).to_have_text("10時間10分")
     old = [
-        ["10月24日(金)", "23:30", "10月25日(土) 01:10", "1時間40分"],
+        ["10月24日(金)", "23:30", "翌 01:10", "1時間40分"],
         ["10月23日(木)", "13:00", "18:30", "5時間30分"],
         ["10月23日(木)", "09:00", "12:00", "3時間00分"],
     ]
@@ -99,8 +99,8 @@ def test_from_an_old_file_to_the_minutes(
     }
 
     # The first sign-in replaced the old hash: the same password must still do.
-    someone.tap("サインアウト")
-    someone.sees_heading("サインイン")
+    someone.tap("ログアウト")
+    someone.sees_heading("ログイン")
     someone.fill_in_sign_in(legacy_files.EMPLOYEE_EMAIL, legacy_files.EMPLOYEE_PASSWORD)
     someone.sees_heading("勤務外")
 
