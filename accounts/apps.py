@@ -1,5 +1,26 @@
+from typing import TYPE_CHECKING, Any
+
 from django.apps import AppConfig
+from django.contrib.auth.signals import user_logged_in
+from django.http import HttpRequest
+
+from tenants.middleware import TENANT_KEY
+
+if TYPE_CHECKING:
+    from accounts.models import User
 
 
 class AccountsConfig(AppConfig):
     name = "accounts"
+
+    def ready(self) -> None:
+        """Keep in each new session whose tenant's it is; leave a trace of each sign-in."""
+        from accounts import audit
+
+        audit.connect()
+        user_logged_in.connect(_remember_tenant, dispatch_uid="accounts.remember_tenant")
+
+
+def _remember_tenant(request: HttpRequest, user: "User", **_: Any) -> None:
+    """The scope of later requests comes from there, before anything is read of the user."""
+    request.session[TENANT_KEY] = user.tenant_id

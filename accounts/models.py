@@ -1,5 +1,6 @@
 import datetime as dt
 import zoneinfo
+from collections.abc import Collection
 from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -8,7 +9,8 @@ from django.db import models
 from django.db.models.functions import Lower, Now
 from django.utils.translation import gettext_lazy as _
 
-from accounts.querysets import UserManager, UserQuerySet
+from accounts.querysets import AuditEventQuerySet, UserManager, UserQuerySet
+from tenants import scope
 from tenants.models import DEFAULT_ZONE, Tenant
 from timerecord.core import clock
 
@@ -106,6 +108,18 @@ class User(AbstractBaseUser):
         """Whether this user may be signed in: neither the user nor the tenant is suspended."""
         return self.status == UserStatus.ACTIVE and (self.tenant is None or self.tenant.is_active)
 
+    def validate_constraints(self, exclude: Collection[str] | None = None) -> None:
+        """Raise ValidationError also for an address that a user has whom the scope does not reach.
+
+        That it is taken is all that is told: the database would refuse it after the form was found good.
+        """
+        if "email" in (exclude or ()):
+            super().validate_constraints(exclude)
+            return
+        asks = scope.current()
+        with scope.everything("whether an e-mail address is taken", door=asks.door, user=asks.user):
+            super().validate_constraints(exclude)
+
     def check_password(self, raw_password: str) -> bool:
         """Whether it fits. A hash of an old kind is replaced by one of the password as it was typed.
 
@@ -116,7 +130,7 @@ class User(AbstractBaseUser):
         if not (fits and is_old):
             return fits
         new = make_password(raw_password)
-        if User.objects.filter(pk=self.pk, password=self.password).update(password=new):
+        if User.objects.in_scope().filter(pk=self.pk, password=self.password).update(password=new):
             self.password = new
             return True
         self.refresh_from_db(fields=["password"])
@@ -197,3 +211,38 @@ class PasswordReset(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class AuditEvent(models.Model):
+    """One change to a tenant, a user or a role code, or one sign-in. A trigger writes it; nobody changes it.
+
+    What is gone leaves its trace here: there is no foreign key. docs/adr/0009-history.md.
+    """
+
+    at = models.DateTimeField()
+    tenant_id = models.BigIntegerField(null=True, blank=True)
+    # The table and what happened to its row, such as users.update; or sign_in.failed and the like.
+    kind = models.CharField()
+    subject_id = models.BigIntegerField(null=True, blank=True)
+    actor_id = models.BigIntegerField(null=True, blank=True)
+    # As it was then, like the role.
+    actor_name = models.CharField(null=True, blank=True)  # noqa: DJ001
+    actor_role = models.CharField(null=True, blank=True)  # noqa: DJ001
+    door = models.CharField()
+    address = models.CharField(null=True, blank=True)  # noqa: DJ001
+    reason = models.CharField(null=True, blank=True)  # noqa: DJ001
+    # The columns that changed; of a secret only that it did.
+    before = models.JSONField(null=True, blank=True)
+    after = models.JSONField(null=True, blank=True)
+
+    objects = AuditEventQuerySet.as_manager()
+
+    class Meta:
+        db_table = "audit_events"
+        indexes = [
+            models.Index(fields=["tenant_id", "at"], name="audit_events_tenant_id_at_idx"),
+            models.Index(fields=["subject_id", "kind"], name="audit_events_subject_kind_idx"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {self.kind} {self.subject_id}"

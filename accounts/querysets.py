@@ -1,10 +1,11 @@
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import BaseUserManager
-from django.db import models
+
+from tenants.querysets import ScopedQuerySet
 
 if TYPE_CHECKING:
-    from accounts.models import User
+    from accounts.models import AuditEvent, User  # noqa: F401 # named in quotes
 
 INVISIBLE_IN_ADDRESSES = "\ufeff"
 
@@ -34,9 +35,19 @@ class UserManager(BaseUserManager["User"]):
         return user
 
 
-class UserQuerySet(models.QuerySet["User"]):
+class UserQuerySet(ScopedQuerySet["User"]):
     """Sets of users."""
+
+    tenant_path = "tenant"
+    user_path = "pk"
 
     def with_tenant(self) -> "UserQuerySet":
         """Bring the tenant along in the same query: nearly every page needs its time zone."""
         return self.select_related("tenant")
+
+
+class AuditEventQuerySet(ScopedQuerySet["AuditEvent"]):
+    """Sets of changes to tenants, users and role codes, and of sign-ins."""
+
+    tenant_path = "tenant_id"
+    user_path = "actor_id"

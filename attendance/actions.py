@@ -52,7 +52,7 @@ def clock_in(user: User, *, seen: int, confirmed: bool = False) -> Punch:
     last = None
     try:
         with transaction.atomic():
-            now = _take_turn(user)
+            now = take_turn(user)
             last = WorkSession.objects.of(user).last_of_one()
             if not user.can_punch:
                 return Punch(Outcome.REFUSED, last)
@@ -78,7 +78,7 @@ def clock_out(user: User, *, seen: int, confirmed: bool = False) -> Punch:
     last = None
     try:
         with transaction.atomic():
-            now = _take_turn(user)
+            now = take_turn(user)
             last = WorkSession.objects.of(user).last_of_one()
             if last is None or not last.is_running:
                 return Punch(Outcome.ALREADY_OUT, last)
@@ -88,7 +88,7 @@ def clock_out(user: User, *, seen: int, confirmed: bool = False) -> Punch:
                 return Punch(Outcome.ASK, last)
             end = _not_before(last.start_time, now)
             # An administrator may have ended it since it was read: their end stays.
-            if not WorkSession.objects.running().filter(pk=last.pk).update(end_time=end):
+            if not WorkSession.objects.of(user).running().filter(pk=last.pk).update(end_time=end):
                 return Punch(Outcome.STALE, None)
             last.end_time = end
             return Punch(Outcome.CLOCKED_OUT, last)
@@ -96,9 +96,13 @@ def clock_out(user: User, *, seen: int, confirmed: bool = False) -> Punch:
         return Punch(Outcome.REFUSED, last)
 
 
-def _take_turn(user: User) -> dt.datetime:
-    """Wait for the user's other punches to be done, and return the present after that."""
-    User.objects.select_for_update(no_key=True).only("pk").get(pk=user.pk)
+def take_turn(user: User) -> dt.datetime:
+    """Wait until nobody else changes the user's work sessions, and return the present after that.
+
+    Whatever changes a work session begins with this. The triggers take the same lock, but after the row's
+    own: two who take them in opposite order would end in a deadlock.
+    """
+    User.objects.in_scope().select_for_update(no_key=True).only("pk").get(pk=user.pk)
     return clock.now()
 
 

@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
-from attendance.querysets import RUNNING, WorkSessionQuerySet
+from attendance.querysets import RUNNING, WorkSessionHistoryQuerySet, WorkSessionQuerySet
 from timerecord.core import clock
 
 # Far enough from the ends of Python's calendar that the clocks of every zone can show it. PostgreSQL's goes
@@ -74,3 +74,70 @@ class WorkSession(models.Model):
     def is_running(self) -> bool:
         """Whether the employee is at work in it."""
         return self.end_time is None and not self.end_unknown
+
+
+class Operation(models.TextChoices):
+    """What a row of the history tells."""
+
+    INSERT = "insert"
+    UPDATE = "update"
+    DELETE = "delete"
+    IMPORT = "import"  # many work sessions at once, by their digest
+
+
+class WorkSessionHistory(models.Model):
+    """One change to a work session, or one import of an employee's. A trigger writes it; nobody changes it.
+
+    The rows of one employee are a chain: each digest is over the row and the digest before.
+    docs/adr/0009-history.md.
+    """
+
+    user = models.ForeignKey(
+        User,
+        on_delete=models.PROTECT,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    # 1, 2, 3 … for each employee.
+    seq = models.IntegerField()
+    # No foreign key, as for the actor: what is gone leaves its trace here.
+    work_session_id = models.BigIntegerField(null=True, blank=True)
+    operation = models.CharField(choices=Operation.choices)
+    at = models.DateTimeField()
+    actor_id = models.BigIntegerField(null=True, blank=True)
+    # As it was then, like the role.
+    actor_name = models.CharField(null=True, blank=True)  # noqa: DJ001
+    actor_role = models.CharField(null=True, blank=True)  # noqa: DJ001
+    door = models.CharField()
+    address = models.CharField(null=True, blank=True)  # noqa: DJ001
+    reason = models.CharField(null=True, blank=True)  # noqa: DJ001
+    before = models.JSONField(null=True, blank=True)
+    after = models.JSONField(null=True, blank=True)
+    previous = models.BinaryField()
+    digest = models.BinaryField()
+
+    objects = WorkSessionHistoryQuerySet.as_manager()
+
+    class Meta:
+        db_table = "work_session_history"
+        indexes = [
+            models.Index(
+                fields=["work_session_id"],
+                condition=Q(work_session_id__isnull=False),
+                name="work_session_history_session",
+            )
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "seq"], name="work_session_history_chain_key"),
+            models.CheckConstraint(
+                condition=Q(operation__in=Operation.values), name="work_session_history_operation_check"
+            ),
+            models.CheckConstraint(
+                condition=Q(door__in=["clock", "admin", "command", "import", "migration"]),
+                name="work_session_history_door_check",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.seq} {self.operation}"

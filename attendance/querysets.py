@@ -1,23 +1,27 @@
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from django.db import models
 from django.db.models import F, Q, Subquery
 from django.db.models.functions import Coalesce
 
+from tenants.querysets import ScopedQuerySet
+
 if TYPE_CHECKING:
     from accounts.models import User
-    from attendance.models import WorkSession
+    from attendance.models import WorkSession, WorkSessionHistory  # noqa: F401 # named in quotes
 
 RUNNING = Q(end_time__isnull=True, end_unknown=False)
 
 
-class WorkSessionQuerySet(models.QuerySet["WorkSession"]):
+class WorkSessionQuerySet(ScopedQuerySet["WorkSession"]):
     """Sets of work sessions."""
 
+    tenant_path = "user__tenant"
+    user_path = "user"
+
     def of(self, user: "User") -> "WorkSessionQuerySet":
-        """Keep one user's."""
-        return self.filter(user=user)
+        """Keep one user's, as far as they are in scope."""
+        return self.in_scope().filter(user=user)
 
     def running(self) -> "WorkSessionQuerySet":
         """Keep those that have not ended: one for each user at most."""
@@ -44,3 +48,10 @@ class WorkSessionQuerySet(models.QuerySet["WorkSession"]):
             .values("start_time")[:1]
         )
         return self.filter(start_time__gte=Coalesce(Subquery(before), since))
+
+
+class WorkSessionHistoryQuerySet(ScopedQuerySet["WorkSessionHistory"]):
+    """Sets of changes to work sessions."""
+
+    tenant_path = "user__tenant"
+    user_path = "user"

@@ -17,6 +17,7 @@ SESSIONS_SHOWN = 10
 class SessionLine:
     """One work session as a list shows it: instants, and whole minutes, of a running one up to now."""
 
+    pk: int
     start: dt.datetime
     end: dt.datetime | None
     minutes: int
@@ -95,7 +96,7 @@ class _Row(NamedTuple):
 
     def line(self, now: dt.datetime) -> SessionLine:
         minutes = calculations.minutes_between(*self.span(now))
-        return SessionLine(self.start, self.end, minutes, self.is_running, self.end_unknown)
+        return SessionLine(self.pk, self.start, self.end, minutes, self.is_running, self.end_unknown)
 
     def model(self, user: User) -> WorkSession:
         return WorkSession(

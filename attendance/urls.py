@@ -8,4 +8,5 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("clock-in", views.clock_in, name="clock_in"),
     path("clock-out", views.clock_out, name="clock_out"),
+    path("work-sessions/<int:session_id>/history", views.history_of_session, name="history"),
 ]

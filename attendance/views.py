@@ -1,15 +1,16 @@
 from collections.abc import Callable
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.access import tenant_reach
 from accounts.models import User
-from attendance import actions, charts, reports, words
+from attendance import actions, charts, history, reports, words
 from attendance.actions import Outcome, Punch
 from attendance.models import NO_SESSION, WorkSession
 from timerecord.core import clock
@@ -41,6 +42,17 @@ def clock_in(request: HttpRequest) -> HttpResponse:
 def clock_out(request: HttpRequest) -> HttpResponse:
     """POST ends the running work session; GET asks whether to."""
     return _punch(request, actions.clock_out)
+
+
+@never_cache
+@require_safe
+@tenant_reach
+def history_of_session(request: HttpRequest, session_id: int) -> HttpResponse:
+    """Show every change to a work session: to its employee and to the tenant's admins. 404 to others."""
+    page = history.of_session(session_id)
+    if page is None:
+        raise Http404
+    return render(request, "attendance/history.html", {"page": page})
 
 
 def _punch(request: HttpRequest, action: Callable[..., Punch]) -> HttpResponse:

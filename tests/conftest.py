@@ -1,19 +1,103 @@
 """What tests of every folder need: a tenant, its people, and pages as they see them."""
 
+import contextlib
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
 
 import pytest
+from django.db import connection, connections
 from django.test import Client
+from pytest_django import DjangoDbBlocker
 
 from accounts.models import Role, User
 from attendance.models import WorkSession
+from tenants import scope
+from tenants.database import connected_as
 from tenants.models import Tenant
+from tenants.scope import Door, Reach, Scope
 
 PASSWORD = "a long enough passphrase"
 
 MakeUser = Callable[..., User]
 MakeSession = Callable[..., WorkSession]
+
+
+# Tests arrange and look at rows in this scope; pages set their own, commands too. Nobody has this id.
+EVERYTHING = Scope(reach=Reach.ALL, door=Door.COMMAND, user=-1, reason="a test arranges")
+
+
+BOTH = ["default", "owner"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the owner make the database, and empty it after tests that commit: the application may neither."""
+    for n, item in enumerate(items):
+        marker = item.get_closest_marker("django_db")
+        commits = marker is not None and marker.kwargs.get("transaction")
+        if commits or {"live_server", "transactional_db"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.django_db(transaction=True, databases=BOTH), append=False)
+        elif n == 0:  # what one test asks for is there for all
+            item.add_marker(pytest.mark.django_db(databases=BOTH), append=False)
+
+
+def connects_as(alias: str, scope: Literal["module", "package"] = "module") -> Any:
+    """Return a fixture: the tests of the module do what another role than the application's is there for."""
+
+    @pytest.fixture(scope=scope, autouse=True)
+    def as_another_role() -> Iterator[None]:
+        with connected_as(alias):
+            yield
+
+    return as_another_role
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Leave no connection open: a database in use cannot be dropped."""
+    yield
+    with django_db_blocker.unblock():
+        connections.close_all()
+
+
+@pytest.fixture(autouse=True)
+def _everything_is_in_scope(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let the test itself see all rows: on its own connection and in its own context, nowhere else."""
+    uses_database = {"db", "transactional_db", "live_server"} & set(request.fixturenames)
+    if "without_scope" in request.fixturenames or not (
+        uses_database or request.node.get_closest_marker("django_db")
+    ):
+        yield
+        return
+    request.getfixturevalue("_django_db_helper")
+    with seeing(EVERYTHING):
+        yield
+
+
+@pytest.fixture
+def without_scope() -> None:
+    """Ask for this to begin without any scope, as every process does."""
+
+
+def own_scope(user: User) -> Scope:
+    """What the pages of this user are shown in."""
+    return Scope(reach=Reach.OWN, door=Door.CLOCK, tenant=user.tenant_id, user=user.pk)
+
+
+@contextlib.contextmanager
+def seeing(wanted: Scope) -> Iterator[None]:
+    """Set a scope for the session of this connection: also where each statement is a transaction."""
+    text = scope.text_of(wanted)
+    with connection.cursor() as cursor:
+        cursor.execute("SET timerecord.scope = %s; SET timerecord.seal = %s", [text, scope.seal(text)])
+    token = scope._current.set(wanted)
+    try:
+        yield
+    finally:
+        scope._current.reset(token)
+        if connection.connection and not connection.needs_rollback:
+            with connection.cursor() as cursor:
+                cursor.execute("RESET timerecord.scope; RESET timerecord.seal")
 
 
 @pytest.fixture

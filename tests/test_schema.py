@@ -16,9 +16,10 @@ from accounts.models import User
 from attendance.legacy import values
 from attendance.models import WorkSession
 from tenants.models import Tenant
-from tests.conftest import MakeSession, MakeUser
+from tests.conftest import MakeSession, MakeUser, connects_as
 
 pytestmark = pytest.mark.django_db
+as_owner = connects_as("owner")
 
 # The columns of the design, with those that the old application's later files and this one need.
 TABLES = {

@@ -67,8 +67,8 @@ class Environment:
 
         return self._read(name, shape, parse, default, [])
 
-    def database(self, name: str) -> dict[str, Any]:
-        """Return the entry of Django's DATABASES that a postgresql:// URL stands for."""
+    def database(self, name: str, *, required: bool = True) -> dict[str, Any]:
+        """Return the entry of Django's DATABASES that a postgresql:// URL stands for; {} if it is not set."""
         shape = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 
         def parse(raw: str) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class Environment:
             int(entry["PORT"] or 0)
             return entry
 
-        return self._read(name, shape, parse, None, {})
+        return self._read(name, shape, parse, None if required else {}, {})
 
     def complain_if_wrong(self) -> None:
         """Raise ImproperlyConfigured with a line for each variable that is missing or malformed."""

@@ -25,6 +25,9 @@ SECRET_KEY = env.text(
     default="only-for-a-local-trial-" + "x" * 40 if LOCAL_TRIAL else None,
     at_least=50,
 )
+SECRET_KEY_FALLBACKS = env.words(
+    "SECRET_KEY_FALLBACKS", "earlier secret keys that still count, separated by commas", default=[]
+)
 ALLOWED_HOSTS = env.words(
     "ALLOWED_HOSTS",
     "the host names that the service answers to, separated by commas",
@@ -38,15 +41,30 @@ SESSION_COOKIE_AGE = env.whole_number(
     at_most=31 * 24 * 60 * 60,
 )
 DATABASES = {
-    "default": {
-        **env.database("DATABASE_URL"),
+    alias: {
+        **entry,
         # A connection outlives the request; one that died meanwhile costs a ping, not a failed request.
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,
         # RDS Proxy pins a connection on which a cursor was declared.
         "DISABLE_SERVER_SIDE_CURSORS": True,
+        # Tests: the owner makes one database, in which all three meet.
+        "TEST": {"MIRROR": None if alias == "owner" else "owner", "DEPENDENCIES": [], "SERIALIZE": False},
     }
+    # One database, three roles: docs/adr/0008-tenant-isolation.md.
+    for alias, entry in {
+        "default": env.database("DATABASE_URL"),
+        "owner": env.database("DATABASE_OWNER_URL", required=False),
+        "import": env.database("DATABASE_IMPORT_URL", required=False),
+    }.items()
+    if entry or alias == "default"
 }
+if "owner" not in DATABASES:
+    DATABASES["default"]["TEST"]["MIRROR"] = None
+# Read by bootstrap_database alone, which gives it to nobody else.
+DATABASE_ADMIN_URL = env.text(
+    "DATABASE_ADMIN_URL", "postgresql://USER:PASSWORD@HOST:PORT/DATABASE", default=""
+)
 env.complain_if_wrong()
 
 INSTALLED_APPS = [
@@ -70,6 +88,8 @@ MIDDLEWARE = [
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
+    # One transaction, in which PostgreSQL knows whose rows these are, around everything that reads them.
+    "tenants.middleware.ScopeMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     # A page is for those who signed in, unless its view says otherwise.
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
@@ -127,7 +147,11 @@ TIME_ZONE = "UTC"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "loggers": {"django": {"handlers": [], "level": "INFO"}},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO"},
+        # Each scope that goes beyond one's own, with its reason.
+        "tenants.scope": {"level": "INFO"},
+    },
 }
 
 # --- the browser --------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from django import template
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
@@ -18,13 +19,14 @@ from attendance.reports import DaySummary, SessionLine
 
 register = template.Library()
 register.filter(words.moment)
+register.filter(words.short_day)
 register.filter(words.seconds_left)
 
 DURATION = '<time datetime="PT{}H{}M">{}</time>'
 RUNNING = '<time datetime="PT{}H{}M" data-running="{}" data-pattern="{}">{}</time>'
 TAG = '<span class="{}">{}</span>'
 NOTHING = '<span class="faint" role="img" aria-label="{}">–</span>'
-SESSION = '<tr><th scope="row">%s</th><td>%s</td><td>%s</td><td class="number">%s</td></tr>'
+SESSION = '<tr><th scope="row"><a href="%s">%s</a></th><td>%s</td><td>%s</td><td class="number">%s</td></tr>'
 DAY = '<tr class="%s"><th scope="row">%s</th><td class="number">%s%s</td></tr>'
 
 
@@ -38,7 +40,9 @@ def duration(minutes: int, running: bool = False) -> SafeString:
 def session_rows(sessions: Iterable[SessionLine]) -> SafeString:
     """Write the rows of a table of work sessions: date, start, end, time worked."""
     year = words.this_year()
-    return _rows(SESSION, (_session(session, year) for session in sessions))
+    # Turned into an address once and not for each row, which would cost as much as all else in it.
+    history, end = reverse("attendance:history", args=[0]).split("0")
+    return _rows(SESSION, ((f"{history}{session.pk}{end}", *_session(session, year)) for session in sessions))
 
 
 @register.simple_tag

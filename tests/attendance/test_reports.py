@@ -158,7 +158,7 @@ class TestUnknownEnds:
         assert (page.state.last, page.state.seen) == (forgotten, forgotten.pk)
         assert running_days(employee) == []
         assert page.sessions[0] == SessionLine(
-            forgotten.start_time, None, minutes=0, is_running=False, end_unknown=True
+            forgotten.pk, forgotten.start_time, None, minutes=0, is_running=False, end_unknown=True
         )
 
     def test_the_running_one_is_the_state_even_if_another_started_later(
@@ -176,7 +176,7 @@ class TestLastSessions:
             make_session(f"2026-11-{day:02} 09:00", f"2026-11-{day:02} 09:{day:02}") for day in range(1, 13)
         ]
         assert employee_page(employee, NOW).sessions == [
-            SessionLine(s.start_time, s.end_time, minutes=n, is_running=False, end_unknown=False)
+            SessionLine(s.pk, s.start_time, s.end_time, minutes=n, is_running=False, end_unknown=False)
             for n, s in reversed(list(enumerate(made[2:], start=3)))
         ]
 

@@ -41,7 +41,7 @@ HURRIED_OUT = "You clocked in less than a minute ago. Did you mean to clock out 
 HURRIED_IN = "You clocked out less than a minute ago. Did you mean to clock in again?"
 NOT_YET = "Nothing has been recorded yet. The time of your answer will be recorded."
 EXPIRED = "This form was open for too long"
-NOT_COUNTED = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK")
+NOT_COUNTED = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET LOCAL timerecord.scope")
 
 Situation = Callable[[MakeSession], WorkSession | None]
 SITUATIONS: dict[str, Situation] = {

@@ -13,9 +13,10 @@ from django.db import IntegrityError, connection, connections, transaction
 from django.test import Client
 
 from accounts.models import User
-from attendance.actions import Outcome, clock_in, clock_out
+from attendance.actions import Outcome, clock_in, clock_out, take_turn
 from attendance.models import NO_SESSION, WorkSession
-from tests.conftest import MakeUser, japan
+from tenants import scope
+from tests.conftest import EVERYTHING, MakeUser, japan, own_scope
 from tests.html import Page, ja
 from timerecord.core import clock
 
@@ -156,7 +157,8 @@ def test_a_punch_that_waits_has_the_time_of_its_turn(employee: User) -> None:
 
     def punch() -> tuple[Outcome, dt.datetime]:
         try:
-            done = clock_in(employee, seen=NO_SESSION)
+            with scope.enter(own_scope(employee)):
+                done = clock_in(employee, seen=NO_SESSION)
         finally:
             connections.close_all()
         assert done.session
@@ -186,7 +188,8 @@ class TestWithoutTheApplicationsLock:
             connection.ensure_connection()
             barrier.wait()
             try:
-                WorkSession.objects.create(user=employee, start_time=clock.now())
+                with scope.enter(own_scope(employee)):
+                    WorkSession.objects.create(user=employee, start_time=clock.now())
             except IntegrityError as refused:
                 return "one running" if "work_sessions_one_running" in str(refused) else str(refused)
             return "written"
@@ -204,24 +207,36 @@ class TestWithoutTheApplicationsLock:
             WorkSession.objects.filter(end_unknown=True).update(end_unknown=False)
 
 
-def test_what_an_administrator_writes_meanwhile_stays(
+def test_an_administrator_waits_for_a_punch_that_has_begun(
     employee: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the punch's look and its write; only a seam in the punch can hold it right there."""
     session = WorkSession.objects.create(user=employee, start_time=MORNING)
 
-    def mark() -> int:
+    def mark() -> None:
         try:
-            return WorkSession.objects.filter(pk=session.pk).update(end_unknown=True)
+            with scope.enter(EVERYTHING):
+                take_turn(employee)
+                WorkSession.objects.filter(pk=session.pk).update(end_unknown=True)
         finally:
             connections.close_all()
 
-    def meanwhile(earlier: dt.datetime, now: dt.datetime) -> dt.datetime:
-        with ThreadPoolExecutor(1) as pool:
-            assert pool.submit(mark).result(SECONDS) == 1
-        return max(earlier, now)
+    with ThreadPoolExecutor(1) as pool:
+        marking = []
 
-    monkeypatch.setattr("attendance.actions._not_before", meanwhile)
-    assert clock_out(employee, seen=session.pk).outcome is Outcome.STALE
+        def meanwhile(earlier: dt.datetime, now: dt.datetime) -> dt.datetime:
+            marking.append(pool.submit(mark))
+            with connection.cursor() as cursor:
+                while not marking[0].done():
+                    cursor.execute(BLOCKED_BY_ME)
+                    if cursor.fetchone():
+                        break
+            return max(earlier, now)
+
+        monkeypatch.setattr("attendance.actions._not_before", meanwhile)
+        assert clock_out(employee, seen=session.pk).outcome is Outcome.CLOCKED_OUT
+        with pytest.raises(IntegrityError, match="work_sessions_end_unknown_check"):
+            marking[0].result(SECONDS)
     session.refresh_from_db()
-    assert (session.end_time, session.end_unknown) == (None, True)
+    assert session.end_time
+    assert not session.end_unknown

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from attendance.legacy.plan import Options
 from attendance.legacy.reader import source_files
 from attendance.legacy.run import Exit, Mode, run
+from tenants.database import RoleError, connected_as
 
 T = TypeVar("T")
 
@@ -70,19 +71,22 @@ class Command(BaseCommand):
             if signal.getsignal(number) is not signal.SIG_IGN  # nohup
         }
         try:
-            result = run(
-                path,
-                mode,
-                Options(
-                    tenant_for_orphans=options["tenant_for_orphans"],
-                    quarantine=options["on_conflict"] == "quarantine",
-                    remap_ids=options["remap_ids"],
-                    reset_tokens=options["reset_tokens"],
-                    reset_role_codes=options["reset_role_codes"],
-                ),
-                self._say,
-                _bar,
-            )
+            with connected_as("import"):
+                result = run(
+                    path,
+                    mode,
+                    Options(
+                        tenant_for_orphans=options["tenant_for_orphans"],
+                        quarantine=options["on_conflict"] == "quarantine",
+                        remap_ids=options["remap_ids"],
+                        reset_tokens=options["reset_tokens"],
+                        reset_role_codes=options["reset_role_codes"],
+                    ),
+                    self._say,
+                    _bar,
+                )
+        except RoleError as error:
+            self._end(Exit.UNREADABLE, f"STOPPED: {error} Nothing was written.")
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

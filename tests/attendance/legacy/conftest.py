@@ -11,6 +11,8 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
+from tests.conftest import connects_as
+
 TABLES = (
     "tenants",
     "users",
@@ -37,6 +39,8 @@ class Done:
 
 
 Import = Callable[..., Done]
+
+as_import = connects_as("import", "package")
 
 
 @pytest.fixture
@@ -66,7 +70,7 @@ def everything() -> dict[str, list[tuple[Any, ...]]]:
             cursor.execute(f"SELECT t::text FROM {table} t ORDER BY 1")
             found[table] = cursor.fetchall()
         cursor.execute(
-            "SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'public' ORDER BY 1"
+            "SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'timerecord' ORDER BY 1"
         )
         found["sequences"] = cursor.fetchall()
     return found

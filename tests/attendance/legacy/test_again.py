@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from django.contrib.auth import authenticate
 from django.core.management import call_command
 
 from accounts.models import User
@@ -68,7 +67,7 @@ class TestTheSameFile:
         company["work_sessions"].append(session(20, 7, "2025-10-26 00:00:00"))
         path = files.write(tmp_path, 2, company)
         assert import_sqlite(path).status == 0
-        assert authenticate(email=files.EMPLOYEE_EMAIL, password=files.EMPLOYEE_PASSWORD)
+        assert User.objects.get(email=files.EMPLOYEE_EMAIL).check_password(files.EMPLOYEE_PASSWORD)
         assert User.objects.get(pk=7).password.startswith("argon2$")
         WorkSession.objects.filter(pk=20).update(end_time=clock.now())
         done = import_sqlite(path)

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 
 from attendance.legacy.importer import LOCK
 from tests.attendance.legacy import legacy_files as files
@@ -213,11 +213,12 @@ def test_who_is_told_to_stop_leaves_no_copy(
 
 @pytest.mark.parametrize("mode", ["--dry-run", "--verify"])
 def test_a_database_that_refuses_is_named(tmp_path: Path, import_sqlite: Import, mode: str) -> None:
-    query("ALTER TABLE import_sources RENAME TO elsewhere")
-    try:
-        done = import_sqlite(files.generation_2_wal_only(tmp_path), mode)
-    finally:
-        query("ALTER TABLE elsewhere RENAME TO import_sources")
+    with connections["owner"].cursor() as owner:
+        owner.execute("ALTER TABLE import_sources RENAME TO elsewhere")
+        try:
+            done = import_sqlite(files.generation_2_wal_only(tmp_path), mode)
+        finally:
+            owner.execute("ALTER TABLE elsewhere RENAME TO import_sources")
     assert (done.status, done.last_line) == (
         1,
         'STOPPED: nothing was written. The database refused: relation "import_sources" does not exist.',

@@ -1,0 +1,331 @@
+"""Whether the history of work sessions is whole, and whether they are as it says.
+
+The rows of one employee are a chain of SHA-256 digests. A chain shows by itself that a row in it was edited
+or removed; against the work sessions, that one was changed past it; and against an anchor that was exported
+before, that chain and work sessions were rewritten together. docs/adr/0009-history.md says which check finds
+what.
+
+Everything here reads with the scope of its caller, who names one that reaches all tenants.
+"""
+
+import dataclasses
+import datetime as dt
+import hashlib
+import re
+from typing import Any, Self
+
+from django.db import DataError, connection, transaction
+
+from accounts.models import User
+from attendance.calculations import day_start
+from attendance.models import WorkSessionHistory
+from tenants.models import Tenant
+
+PEOPLE = """
+    people AS (
+        SELECT u.id, t.tenant_uid FROM users AS u LEFT JOIN tenants AS t ON t.id = u.tenant_id
+        WHERE %(tenant)s::bigint IS NULL OR u.tenant_id = %(tenant)s
+    )
+"""
+
+# The first broken link of each chain.
+LINKS = f"""
+    WITH {PEOPLE},
+    links AS (
+        SELECT
+            p.tenant_uid, h.user_id, h.work_session_id, h.seq,
+            lag(h.seq, 1, 0) OVER chain AS seq_before,
+            h.previous <> lag(h.digest, 1, decode(repeat('00', 32), 'hex')) OVER chain AS is_detached,
+            h.digest <> work_session_history_digest(h) AS is_edited
+        FROM work_session_history AS h JOIN people AS p ON p.id = h.user_id
+        WINDOW chain AS (PARTITION BY h.user_id ORDER BY h.seq)
+    )
+    SELECT DISTINCT ON (user_id)
+        tenant_uid, user_id, work_session_id, seq,
+        CASE
+            WHEN seq <> seq_before + 1 THEN 'the rows between ' || seq_before || ' and this one are gone'
+            WHEN is_edited THEN 'the row is not as it was written'
+            ELSE 'the row does not follow the one before it'
+        END
+    FROM links
+    WHERE seq <> seq_before + 1 OR is_detached OR is_edited
+    ORDER BY user_id, seq
+"""  # noqa: S608 # nobody's text
+
+# What the history tells of each work session, row by row, against the row before and the work session.
+STATES = f"""
+    WITH {PEOPLE},
+    events AS (
+        SELECT h.user_id, h.work_session_id AS session_id, h.seq, h.operation, h.before, h.after
+        FROM work_session_history AS h JOIN people AS p ON p.id = h.user_id
+        WHERE h.work_session_id IS NOT NULL
+        UNION ALL
+        SELECT h.user_id, session_id, h.seq, h.operation, NULL, NULL
+        FROM work_session_history AS h
+        JOIN people AS p ON p.id = h.user_id,
+        unnest((h.after ->> 'ids')::int8multirange) AS ids,
+        generate_series(lower(ids), upper(ids) - 1) AS session_id
+        WHERE h.operation = 'import'
+    ),
+    told AS (
+        SELECT
+            *,
+            lag(operation) OVER session AS operation_before, lag(after) OVER session AS after_before,
+            lead(operation) OVER session AS next_operation, lead(before) OVER session AS next_before
+        FROM events
+        WINDOW session AS (PARTITION BY user_id, session_id ORDER BY seq)
+    ),
+    compared AS (
+        SELECT
+            told.*, s.user_id AS holder_id,
+            s.start_time, s.end_time, s.end_unknown, s.created_at
+        FROM told LEFT JOIN work_sessions AS s ON s.id = told.session_id AND told.next_operation IS NULL
+    ),
+    found AS (
+        SELECT
+            user_id, session_id, seq,
+            CASE
+                WHEN operation IN ('insert', 'import') AND operation_before <> 'delete'
+                    THEN 'it is recorded as made, but was there'
+                WHEN operation IN ('update', 'delete') AND coalesce(operation_before, 'delete') = 'delete'
+                    THEN 'it is recorded as changed, but not as made'
+                WHEN operation IN ('update', 'delete') AND operation_before <> 'import'
+                    AND before <> after_before
+                    THEN 'it was changed past the history before this row'
+                WHEN next_operation IS NOT NULL THEN NULL
+                WHEN operation = 'delete' AND holder_id = user_id THEN 'it is there, but recorded as deleted'
+                WHEN operation = 'delete' THEN NULL
+                WHEN holder_id IS NULL THEN 'it is missing'
+                WHEN holder_id <> user_id THEN 'it was given to employee ' || holder_id
+                WHEN operation <> 'import'
+                    AND after <> work_session_state(start_time, end_time, end_unknown, created_at)
+                    THEN 'it is not as the history says'
+            END AS problem
+        FROM compared
+        UNION ALL
+        SELECT s.user_id, s.id, NULL, 'the history does not know it'
+        FROM work_sessions AS s JOIN people AS p ON p.id = s.user_id
+        WHERE NOT EXISTS (SELECT FROM told WHERE told.user_id = s.user_id AND told.session_id = s.id)
+        UNION ALL
+        -- Their first state: before the first later change, or as they are.
+        SELECT
+            h.user_id, NULL, h.seq,
+            'of the ' || (h.after ->> 'sessions')
+                || ' work sessions that came, one or more are not as they came'
+        FROM (
+            SELECT
+                user_id, seq, count(first_state) AS sessions,
+                encode(sha256(string_agg(first_state, '' ORDER BY session_id)), 'hex') AS digest
+            FROM (
+                SELECT
+                    user_id, seq, session_id,
+                    CASE
+                        WHEN next_operation IS NULL
+                            THEN work_session_bytes(session_id, start_time, end_time, end_unknown, created_at)
+                        ELSE work_session_bytes(
+                            session_id,
+                            (next_before ->> 'start_time')::timestamptz,
+                            (next_before ->> 'end_time')::timestamptz,
+                            (next_before ->> 'end_unknown')::boolean,
+                            (next_before ->> 'created_at')::timestamptz
+                        )
+                    END AS first_state
+                FROM compared
+                WHERE operation = 'import'
+            ) AS came
+            GROUP BY user_id, seq
+        ) AS rebuilt
+        JOIN work_session_history AS h ON h.user_id = rebuilt.user_id AND h.seq = rebuilt.seq
+        -- Missing ones have been named already.
+        WHERE rebuilt.sessions = (h.after ->> 'sessions')::bigint AND rebuilt.digest <> h.after ->> 'digest'
+    )
+    SELECT p.tenant_uid, found.user_id, found.session_id, found.seq, found.problem
+    FROM found JOIN people AS p ON p.id = found.user_id
+    WHERE found.problem IS NOT NULL
+    ORDER BY found.user_id, found.session_id NULLS FIRST, found.seq
+"""  # noqa: S608 # nobody's text
+
+COUNTS = f"""
+    WITH {PEOPLE}
+    SELECT
+        (SELECT count(*) FROM work_session_history AS h JOIN people AS p ON p.id = h.user_id),
+        (SELECT count(DISTINCT user_id) FROM work_session_history AS h JOIN people AS p ON p.id = h.user_id),
+        (SELECT count(*) FROM work_sessions AS s JOIN people AS p ON p.id = s.user_id)
+"""  # noqa: S608 # nobody's text
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be. Of an import, no single work session can be named."""
+
+    tenant_uid: str | None
+    user_id: int | None
+    session_id: int | None
+    seq: int | None
+    problem: str
+
+    def __str__(self) -> str:
+        named = (
+            ("tenant", self.tenant_uid),
+            ("employee", self.user_id),
+            ("work session", self.session_id),
+            ("row", self.seq),
+        )
+        return f"{', '.join(f'{what} {value}' for what, value in named if value is not None)}: {self.problem}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Verified:
+    """What was looked at, and what was found."""
+
+    rows: int
+    employees: int
+    sessions: int
+    findings: list[Finding]
+
+
+def verify(tenant: Tenant | None = None) -> Verified:
+    """Walk the chains of a tenant's employees, or of all there are, and compare their work sessions.
+
+    Each of the two comparisons sees one state of the database, whatever is written meanwhile.
+    """
+    parameters = {"tenant": tenant.pk if tenant else None}
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 0")
+        cursor.execute(LINKS, parameters)
+        findings = [Finding(*row) for row in cursor.fetchall()]
+        try:
+            with transaction.atomic():
+                cursor.execute(STATES, parameters)
+                findings += [Finding(*row) for row in cursor.fetchall()]
+        except DataError as error:  # somebody wrote into the history what is no time or no list of ids
+            uid, said = tenant.tenant_uid if tenant else None, str(error).splitlines()[0]
+            findings.append(Finding(uid, None, None, None, f"a row cannot be read: {said}"))
+        cursor.execute(COUNTS, parameters)
+        rows, employees, sessions = cursor.fetchone()
+        return Verified(rows, employees, sessions, findings)
+
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """The last row of an employee's chain at some instant."""
+
+    user_id: int
+    seq: int
+    digest: str  # hexadecimal
+
+
+@dataclasses.dataclass(frozen=True)
+class Anchor:
+    """The ends of a tenant's chains at a month's end, and one digest over them to be kept elsewhere."""
+
+    tenant_uid: str
+    month: str  # YYYY-MM
+    until: dt.datetime  # the month's end in the tenant's zone then, as UTC
+    heads: tuple[Head, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hexadecimal, over the lines of `text` but the one with the digest."""
+        return hashlib.sha256("\n".join(self._lines()).encode()).hexdigest()
+
+    def text(self) -> str:
+        """Return what a file holds. Its first line is for the printer."""
+        first, *heads = self._lines()
+        return "\n".join([first, f"digest {self.digest}", *heads]) + "\n"
+
+    def _lines(self) -> list[str]:
+        return [
+            f"anchor {self.tenant_uid} {self.month} until {self.until:%Y-%m-%dT%H:%M:%SZ}",
+            *(f"{head.user_id} {head.seq} {head.digest}" for head in self.heads),
+        ]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what `text` wrote. ValueError if it is something else, or was edited."""
+        first, digest, *heads = [*text.split("\n"), "", ""]
+        found = re.fullmatch(r"anchor (\S+) (\d{4}-\d{2}) until (\S+)Z", first)
+        rows = [re.fullmatch(r"(\d+) (\d+) ([0-9a-f]{64})", line) for line in heads if line]
+        if not found or None in rows:
+            raise ValueError("this is no anchor")
+        anchor = cls(
+            found[1],
+            found[2],
+            dt.datetime.fromisoformat(found[3]).replace(tzinfo=dt.UTC),
+            tuple(Head(int(row[1]), int(row[2]), row[3]) for row in rows if row),
+        )
+        if digest != f"digest {anchor.digest}":
+            raise ValueError("the digest of this anchor is not that of its list")
+        return anchor
+
+
+def month_end(month: str, tenant: Tenant) -> dt.datetime:
+    """Return the instant (UTC) when a month, YYYY-MM, ends in the tenant's zone. ValueError for no month."""
+    if not re.fullmatch(r"\d{4}-\d{2}", month):
+        raise ValueError(f"{month} is not a month such as 2026-10")
+    first = dt.date.fromisoformat(f"{month}-01")
+    following = (first + dt.timedelta(days=31)).replace(day=1)
+    return day_start(following, tenant.zone).astimezone(dt.UTC)
+
+
+def anchor(tenant: Tenant, month: str) -> Anchor:
+    """Return the anchor of a month that is over, by the rows written before it was.
+
+    Whoever is just writing is waited for: their rows bear a time from after they locked their user.
+    """
+    until = month_end(month, tenant)
+    with transaction.atomic():
+        people = User.objects.in_scope().filter(tenant=tenant).order_by("pk")
+        ids = list(people.select_for_update(no_key=True).values_list("pk", flat=True))
+        rows = (
+            WorkSessionHistory.objects.in_scope()
+            .filter(user_id__in=ids, at__lt=until)
+            .order_by("user_id", "-seq")
+            .distinct("user_id")
+        )
+        heads = [Head(row.user_id, row.seq, bytes(row.digest).hex()) for row in rows]
+    return Anchor(tenant.tenant_uid, month, until, tuple(heads))
+
+
+def check(known: Anchor, tenant: Tenant) -> list[Finding]:
+    """Compare the chains as they are now with an anchor from before."""
+    findings = []
+    parameters: dict[str, Any] = {
+        "users": [head.user_id for head in known.heads],
+        "seqs": [head.seq for head in known.heads],
+        "until": known.until,
+        "tenant": tenant.pk,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT k.user_id, k.seq, encode(h.digest, 'hex'), EXISTS ("
+            "SELECT FROM work_session_history AS later"
+            " WHERE later.user_id = k.user_id AND later.seq > k.seq AND later.at < %(until)s)"
+            " FROM unnest(%(users)s::bigint[], %(seqs)s::bigint[]) AS k (user_id, seq)"
+            " LEFT JOIN work_session_history AS h ON h.user_id = k.user_id AND h.seq = k.seq",
+            parameters,
+        )
+        now = {(user_id, seq): (digest, is_longer) for user_id, seq, digest, is_longer in cursor.fetchall()}
+        cursor.execute(
+            "SELECT DISTINCT h.user_id FROM work_session_history AS h JOIN users AS u ON u.id = h.user_id"
+            " WHERE u.tenant_id = %(tenant)s AND h.at < %(until)s AND h.user_id <> ALL (%(users)s::bigint[])"
+            " ORDER BY 1",
+            parameters,
+        )
+        unlisted = [user_id for (user_id,) in cursor.fetchall()]
+    for head in known.heads:
+        digest, is_longer = now[head.user_id, head.seq]
+        problem = None
+        if digest is None:
+            problem = "the row that ended the chain is gone"
+        elif digest != head.digest:
+            problem = "the row that ended the chain, or one before it, was rewritten"
+        elif is_longer:
+            problem = "rows of that month were added after the anchor"
+        if problem:
+            findings.append(Finding(known.tenant_uid, head.user_id, None, head.seq, problem))
+    findings += [
+        Finding(known.tenant_uid, user_id, None, None, "the anchor knows no row of that time")
+        for user_id in unlisted
+    ]
+    return findings

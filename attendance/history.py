@@ -1,0 +1,197 @@
+"""What became of a work session, read for a page and told in words."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+from django.db.models import Q
+from django.db.models.expressions import RawSQL
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.models import Role, User
+from attendance import words
+from attendance.models import Operation, WorkSession, WorkSessionHistory
+from tenants.scope import Door
+
+# The least that tells two times of day apart.
+PRECISIONS = ("%H:%M:%S", "%H:%M:%S.%f")
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """A work session as it was at some time; instants are aware."""
+
+    start: dt.datetime
+    end: dt.datetime | None
+    end_unknown: bool
+    created_at: dt.datetime
+
+    @classmethod
+    def read(cls, state: dict[str, Any] | None) -> "State | None":
+        """Read what the database wrote; nothing before the first change and after a deletion."""
+        if state is None or "start_time" not in state:
+            return None
+        return cls(
+            dt.datetime.fromisoformat(state["start_time"]),
+            dt.datetime.fromisoformat(state["end_time"]) if state["end_time"] else None,
+            state["end_unknown"],
+            dt.datetime.fromisoformat(state["created_at"]),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """One line of the history: when, who, what and why, in the active language and zone."""
+
+    at: dt.datetime
+    operation: str
+    door: str
+    is_own: bool
+    actor_name: str
+    actor_role: str
+    reason: str
+    before: State | None
+    after: State | None
+
+    @property
+    def sentence(self) -> str:
+        """The whole line."""
+        told = {"when": self.when, "who": self.who, "what": self.what, "reason": self.reason}
+        if self.reason and self.door not in {"import", "migration"}:
+            return _("{when}, {who} {what}. Reason: {reason}").format(**told)
+        return _("{when}, {who} {what}.").format(**told)
+
+    @property
+    def when(self) -> str:
+        """The day, with its year if that is another than this one's, and the time of day."""
+        return f"{words.short_day(self.at)} {timezone.localtime(self.at):%H:%M}"
+
+    @property
+    def who(self) -> str:
+        """What they are and what they are called; both as it was then."""
+        if self.door in {"import", "migration"} and not self.actor_name:
+            return _("the operator of the service")
+        if self.is_own:
+            role = _("the employee")
+        elif self.actor_role in Role:
+            role = str(Role(self.actor_role).label)
+        else:
+            return _("somebody")
+        return _("{role} ({name})").format(role=role, name=self.actor_name)
+
+    @property
+    def what(self) -> str:
+        """What was done."""
+        match self.operation, self.before, self.after:
+            case Operation.INSERT, _none, State() as state if self.door == Door.CLOCK:
+                return _("clocked in at {start}").format(start=_time(state.start, state))
+            case Operation.INSERT, _none, State() as state:
+                return _("added the work session {span}").format(span=_span(state))
+            case Operation.DELETE, State() as state, _none:
+                return _("deleted the work session {span}").format(span=_span(state))
+            case Operation.UPDATE, State() as before, State() as after:
+                if self.door == Door.CLOCK and after == dataclasses.replace(before, end=after.end):
+                    return _("clocked out at {end}").format(end=_time(after.end, after))
+                # Translators: between two things that somebody did
+                return _(" and ").join(_changes(before, after))
+            case _import:
+                return _("took the work session over from earlier records")
+
+
+@dataclasses.dataclass(frozen=True)
+class HistoryPage:
+    """The history of one work session, from the first change to the last."""
+
+    employee: User
+    changes: list[Change]
+    # None for one that was deleted.
+    session: WorkSession | None
+
+
+def of_session(session_id: int) -> HistoryPage | None:
+    """Return the history of a work session, also of one that was deleted. None if it is not in scope.
+
+    Three queries.
+    """
+    employee = (
+        User.objects.in_scope()
+        .with_tenant()
+        .filter(
+            Q(pk__in=WorkSession.objects.in_scope().filter(pk=session_id).values("user"))
+            | Q(
+                pk__in=WorkSessionHistory.objects.in_scope().filter(work_session_id=session_id).values("user")
+            )
+        )
+        .first()
+    )
+    if employee is None:
+        return None
+    came = RawSQL("(after ->> 'ids')::int8multirange @> %s::bigint", [session_id])
+    rows = (
+        WorkSessionHistory.objects.in_scope()
+        .filter(user=employee)
+        .alias(came=came)
+        .filter(Q(work_session_id=session_id) | Q(operation=Operation.IMPORT, came=True))
+        .order_by("seq")
+    )
+    session = WorkSession.objects.in_scope().filter(pk=session_id).first()
+    return HistoryPage(employee, [_change(row) for row in rows], session)
+
+
+def _change(row: WorkSessionHistory) -> Change:
+    return Change(
+        at=row.at,
+        operation=row.operation,
+        door=row.door,
+        is_own=row.actor_id == row.user_id,
+        actor_name=row.actor_name or "",
+        actor_role=row.actor_role or "",
+        reason=row.reason or "",
+        before=State.read(row.before),
+        after=State.read(row.after),
+    )
+
+
+def _changes(before: State, after: State) -> Iterator[str]:
+    if before.start != after.start:
+        first, second = _two_times(before.start, after.start, after)
+        yield _("changed the start from {before} to {after}").format(before=first, after=second)
+    if before.end and after.end and before.end != after.end:
+        first, second = _two_times(before.end, after.end, after)
+        yield _("changed the end from {before} to {after}").format(before=first, after=second)
+    elif before.end and not after.end:
+        yield _("took back the end {before}").format(before=_time(before.end, before))
+    elif after.end and not before.end:
+        yield _("set the end to {after}").format(after=_time(after.end, after))
+    if after.end_unknown and not before.end_unknown:
+        yield _("marked the end as unknown")
+    elif before.end_unknown and not after.end_unknown and not after.end:
+        yield _("marked it as running")
+    if before.created_at != after.created_at:
+        yield _("changed the time at which it was recorded")
+
+
+def _span(state: State) -> str:
+    start = f"{words.short_day(state.start)} {timezone.localtime(state.start):%H:%M}"
+    if state.end:
+        return _("from {start} to {end}").format(start=start, end=_time(state.end, state))
+    if state.end_unknown:
+        return _("from {start}, its end unknown").format(start=start)
+    return _("from {start}, which was running").format(start=start)
+
+
+def _time(instant: dt.datetime | None, state: State) -> str:
+    """Write a time of day, with its day if that is not the day of the start."""
+    return words.moment(instant, state.start) if instant else ""
+
+
+def _two_times(before: dt.datetime, after: dt.datetime, state: State) -> tuple[str, str]:
+    """Write two instants so that they differ."""
+    first, second = _time(before, state), _time(after, state)
+    for precision in PRECISIONS:
+        if first != second:
+            break
+        first, second = (timezone.localtime(instant).strftime(precision) for instant in (before, after))
+    return first, second

@@ -1,0 +1,63 @@
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.auth import SESSION_KEY
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+
+from tenants import scope
+from tenants.scope import Door, Reach, Scope
+
+# Where the session keeps the tenant of who signed in.
+TENANT_KEY = "_tenant_id"
+
+
+class ScopeMiddleware:
+    """Encloses the look-up of the user, and the view, in one transaction with that user's own scope.
+
+    The scope comes from the session, before anything is read of `users`. A request without a signed-in user
+    gets none: what it has to look up, a sign-in for one, names a wider scope itself. An address that leads
+    nowhere costs no look at the database.
+
+    What is answered with 5xx, and what a view did before it raised, is rolled back. A streaming response is
+    produced after all this, without a scope: what it shows has to be read before.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Leave no scope behind for the next request of the thread."""
+        with scope.none(), contextlib.ExitStack() as until_answered:
+            request.until_answered = until_answered  # type: ignore[attr-defined]
+            response = self.get_response(request)
+            if response.status_code >= 500:
+                _roll_back()
+            return response
+
+    def process_view(self, request: HttpRequest, *_: Any) -> None:
+        """Begin the transaction, before any other middleware looks at the user."""
+        user = request.session.get(SESSION_KEY)
+        if user is None:
+            return
+        request.until_answered.enter_context(  # type: ignore[attr-defined]
+            scope.enter(
+                Scope(
+                    reach=Reach.OWN,
+                    door=Door.CLOCK,
+                    tenant=request.session.get(TENANT_KEY),
+                    user=int(user),
+                    address=request.META.get("REMOTE_ADDR"),
+                )
+            )
+        )
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> None:  # noqa: ARG002
+        """Undo what the view did before it raised, as ATOMIC_REQUESTS would."""
+        _roll_back()
+
+
+def _roll_back() -> None:
+    if scope.is_named():
+        transaction.set_rollback(True)
