@@ -1,0 +1,121 @@
+"""How each URL, each model admin and each table is protected: say it here, or a test fails."""
+
+import dataclasses
+import enum
+from collections.abc import Callable, Mapping
+
+from tests.tenancy.world import World
+
+
+class Guard(enum.Enum):
+    """Whose rows an answer may be made of."""
+
+    PUBLIC = "nobody's: it is for anybody, signed in or not"
+    OWN = "the signed-in person's own"
+    OBJECT = "those of the row that the URL names, for those who may see it; 404 for everybody else"
+
+
+# Who knocks: world.World has everybody but the last.
+SIGNED_IN = (
+    "themselves",
+    "colleague",
+    "own_admin",
+    "other_employee",
+    "other_admin",
+    "platform_admin",
+    "without_tenant",
+)
+LOCKED_OUT = ("suspended", "nobody")
+VISITORS = (*SIGNED_IN, *LOCKED_OUT)
+
+
+def _nothing(_world: World) -> dict[str, object]:
+    return {}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Protection:
+    """What a URL answers.
+
+    `get` and `post` are the statuses for those who may, `unless` has the exceptions. An OBJECT's `kwargs`
+    name a row of `world.themselves`, whom those in `may` may see, with the marks of those in `shows`. `data`
+    are what a POST says, with ids of other people's rows wherever the form takes any.
+    """
+
+    guard: Guard
+    get: int
+    post: int
+    unless: Mapping[tuple[str, str], int] = dataclasses.field(default_factory=dict)
+    data: Callable[[World], dict[str, object]] = _nothing
+    kwargs: Callable[[World], dict[str, object]] = _nothing
+    may: frozenset[str] = frozenset()
+    shows: frozenset[str] = frozenset()
+
+
+def _running_there(world: World) -> dict[str, object]:
+    session = world.other_at_work.running
+    assert session
+    return {"seen": session.pk, "confirmed": "1", "user": world.other_at_work.user.pk, "id": session.pk}
+
+
+URLS: dict[str, Protection] = {
+    "attendance:home": Protection(guard=Guard.OWN, get=200, post=405),
+    "attendance:clock_in": Protection(
+        guard=Guard.OWN,
+        get=200,
+        post=303,
+        data=_running_there,
+        unless={("get", "without_tenant"): 302, ("get", "platform_admin"): 302},
+    ),
+    "attendance:clock_out": Protection(guard=Guard.OWN, get=302, post=303, data=_running_there),
+    "attendance:history": Protection(
+        guard=Guard.OBJECT,
+        get=200,
+        post=405,
+        kwargs=lambda world: {"session_id": world.themselves.past.pk},
+        may=frozenset({"themselves", "own_admin"}),
+        shows=frozenset({"own_admin"}),  # who made the correction
+    ),
+    "accounts:sign_in": Protection(
+        guard=Guard.PUBLIC,
+        get=302,
+        post=302,
+        unless={(method, visitor): 200 for method in ("get", "post") for visitor in LOCKED_OUT},
+        data=lambda world: {"email": world.themselves.user.email, "password": "wrong"},
+    ),
+    "accounts:sign_out": Protection(guard=Guard.PUBLIC, get=405, post=302),
+    "set_language": Protection(guard=Guard.PUBLIC, get=302, post=302, data=lambda _world: {"language": "en"}),
+}
+
+# Model admins by "site:app.Model", and whose rows their pages show.
+ADMINS: dict[str, Guard] = {}
+
+# Tables with rows of tenants, and the column that says whose: a user's id, or a tenant's.
+TABLES: dict[str, str] = {
+    "tenants": "id",
+    "users": "id",
+    "role_codes": "tenant_id",
+    "password_resets": "user_id",
+    "work_sessions": "user_id",
+    "work_session_history": "user_id",
+    "audit_events": "tenant_id",
+    "import_sources": "",  # the platform's alone, like the next
+    "imported_rows": "",
+    "import_quarantine": "tenant",
+}
+# What runs as the owner and can be called by the application, and why that harms nobody.
+FUNCTIONS: dict[str, str] = {
+    "scope": "tells the scope of the transaction, once its seal is verified",
+    "record_event": "writes sign-ins, about people whom the scope reaches",
+    "users_in_scope": "ids of the users whom the scope reaches, for policies",
+}
+# Tables with no row of a tenant, and why that is so.
+OTHERS: dict[str, str] = {
+    "django_migrations": "which migrations ran",
+    "django_content_type": "names of models",
+    "auth_permission": "names of Django's permissions, of which nobody here has any",
+    "auth_group": "empty: roles are a column of users",
+    "auth_group_permissions": "empty, likewise",
+    "django_session": "signed, by random keys; read before anybody is known: docs/adr/0003-session-store.md",
+    "scope_keys": "the keys of the seals: no right of anybody but the owner",
+}

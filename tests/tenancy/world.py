@@ -1,0 +1,184 @@
+"""Two tenants full of rows that could leak, each with marks by which a leak is recognised."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterator
+
+import pytest
+from django.contrib.auth.hashers import make_password
+from django.db import connection
+from psycopg import sql
+
+from accounts.models import PasswordReset, Role, RoleCode, User, UserStatus
+from attendance.import_models import ImportedRow, ImportSource, QuarantinedRow
+from attendance.models import WorkSession
+from tenants import scope
+from tenants.models import Tenant
+from tenants.querysets import ScopedQuerySet
+from tenants.scope import Door, Reach, Scope
+from tests.conftest import EVERYTHING, japan
+
+NOW = japan("2026-11-20 12:00")
+DAY = dt.timedelta(days=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Person:
+    """Somebody, their own scope, and what gives them away."""
+
+    user: User
+    marks: frozenset[str]
+    past: WorkSession
+    running: WorkSession | None = None
+
+    @property
+    def own(self) -> Scope:
+        return Scope(reach=Reach.OWN, door=Door.CLOCK, tenant=self.user.tenant_id, user=self.user.pk)
+
+    @property
+    def admin(self) -> Scope:
+        return Scope(
+            reach=Reach.TENANT, door=Door.ADMIN, tenant=self.user.tenant_id, user=self.user.pk, reason="why"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class World:
+    """Everybody who visits, everybody else, and the marks of the two tenants."""
+
+    here: Tenant
+    there: Tenant
+    people: dict[str, Person]
+    tenant_marks: dict[int, frozenset[str]]
+    codes: dict[int, RoleCode]
+    # When the history says that all this was made, by PostgreSQL's clock: such a time gives nobody away.
+    minutes: set[str] = dataclasses.field(default_factory=set)
+
+    def __getattr__(self, name: str) -> Person:
+        try:
+            return self.people[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def marks(self) -> Iterator[str]:
+        for person in self.people.values():
+            yield from person.marks
+        for marks in self.tenant_marks.values():
+            yield from marks
+
+
+def make_world() -> World:
+    """Make both tenants, within a scope of everything."""
+    here, there = (
+        Tenant.objects.create(name=f"Company-{mark}", contact_email=f"{mark}@company.example")
+        for mark in ("qhere", "qthere")
+    )
+    world = World(
+        here,
+        there,
+        {},
+        {t.pk: frozenset({str(t.name), str(t.contact_email)}) for t in (here, there)},
+        {
+            t.pk: RoleCode.objects.create(tenant=t, code=letter * 16)
+            for t, letter in ((here, "H"), (there, "J"))
+        },
+    )
+    unusable = make_password(None)
+
+    def person(name: str, tenant: Tenant | None, role: str = Role.EMPLOYEE, *, at_work: bool = False) -> None:
+        n = len(world.people)
+        tag = name.replace("_", "-")
+        user = User.objects.create(
+            tenant=tenant,
+            role=role,
+            username=f"user-{tag}-q",
+            email=f"{tag}-q@example.com",
+            last_name=f"Last-{tag}-q",
+            first_name=f"First-{tag}-q",
+            password=unusable,
+        )
+        hour, minute = 1 + n % 8, 11 + 3 * n
+        start = f"{hour:02}:{minute:02}"
+        past = WorkSession.objects.create(
+            user=user,
+            start_time=japan(f"2026-11-19 {start}"),
+            end_time=japan(f"2026-11-19 {hour + 1:02}:{minute + 1:02}"),
+        )
+        running = (
+            WorkSession.objects.create(user=user, start_time=japan(f"2026-11-20 {start}"))
+            if at_work
+            else None
+        )
+        PasswordReset.objects.create(user=user, token=f"{n:064x}", expires_at=NOW + DAY)
+        world.people[name] = Person(
+            user,
+            frozenset(
+                {
+                    user.username,
+                    user.email,
+                    str(user.last_name),
+                    str(user.first_name),
+                    start,
+                    f"{hour + 1:02}:{minute + 2:02}",
+                    f"because-{tag}-q",
+                }
+            ),
+            past,
+            running,
+        )
+
+    person("themselves", here)
+    person("colleague", here)
+    person("own_admin", here, Role.TENANT_ADMIN)
+    person("suspended", here)
+    person("at_work", here, at_work=True)
+    person("other_employee", there)
+    person("other_admin", there, Role.TENANT_ADMIN)
+    person("other_at_work", there, at_work=True)
+    person("platform_admin", None, Role.PLATFORM_ADMIN)
+    person("without_tenant", None)
+    admins = {here.pk: world.own_admin.admin, there.pk: world.other_admin.admin}
+    for name, someone in world.people.items():
+        admin = admins.get(someone.user.tenant_id or 0)
+        with scope.enter((admin or EVERYTHING).replace(reason=f"because-{name.replace('_', '-')}-q")):
+            assert someone.past.end_time
+            someone.past.end_time += dt.timedelta(minutes=1)
+            someone.past.save()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_char(at AT TIME ZONE 'Asia/Tokyo', 'HH24:MI') FROM work_session_history")
+        world.minutes.update(row[0] for row in cursor.fetchall())
+    source = ImportSource.objects.create(digest="d" * 64, file_name="old.db", generation=3)
+    for tenant in (here, there):
+        code = f"of-{tenant.pk}"
+        QuarantinedRow.objects.create(
+            source=source, tenant=tenant.pk, table_name="tenants", row={}, reason_code=code, digest=b"x"
+        )
+        ImportedRow.objects.create(
+            source=source, table_name="tenants", legacy_id=tenant.pk, row_id=tenant.pk, digest=b"x"
+        )
+    world.suspended.user.status = UserStatus.SUSPENDED
+    world.suspended.user.save(update_fields=["status"])
+    return world
+
+
+def tell(wanted: Scope) -> sql.Composed:
+    """Return the statements that tell PostgreSQL a scope for the rest of the transaction."""
+    text = scope.text_of(wanted)
+    return say(text, scope.seal(text))
+
+
+def say(text: str, seal: str) -> sql.Composed:
+    """Return the statements that tell PostgreSQL any scope and any seal."""
+    return sql.SQL("SET LOCAL timerecord.scope = {}; SET LOCAL timerecord.seal = {}").format(text, seal)
+
+
+def told(wanted: Scope | None) -> None:
+    """Tell PostgreSQL a scope, or none, for the rest of the transaction; Python is told nothing."""
+    text = scope.text_of(wanted) if wanted else ""
+    with connection.cursor() as cursor:
+        cursor.execute(scope.SAY, [text, scope.seal(text) if wanted else ""])
+
+
+def take_the_first_barrier_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have querysets find whatever there is, as if nobody had ever written `in_scope()`."""
+    monkeypatch.setattr(ScopedQuerySet, "in_scope", lambda queryset: queryset.all())
