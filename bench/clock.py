@@ -141,37 +141,46 @@ def measure(rounds: int, seconds: float) -> int:
     """Fill the database, run every comparison, print the table."""
     import datetime as dt
 
-    from django.db import connection
+    from django.db import connections
     from django.test import Client
 
     from accounts.models import User
     from attendance import actions
     from attendance.models import NO_SESSION, WorkSession
+    from tenants import scope
     from tenants.models import Tenant
+    from tenants.scope import Door, Reach, Scope
 
-    tenant = Tenant.objects.create(name="bench")
-    people = [
-        User.objects.create_user(email=f"bench{n}@example.com", password=None, tenant=tenant)
-        for n in range(CROWD + 2)
-    ]
-    for person in people[:2]:
-        first = dt.datetime.now(dt.UTC).replace(hour=0, minute=0) - dt.timedelta(days=HISTORY_DAYS)
-        WorkSession.objects.bulk_create(
-            WorkSession(user=person, start_time=start, end_time=start + dt.timedelta(hours=4))
-            for day in range(HISTORY_DAYS - 1)
-            for start in (first + dt.timedelta(days=day), first + dt.timedelta(days=day, hours=5))
-        )
-    with connection.cursor() as cursor:
+    everything = Scope(reach=Reach.ALL, door=Door.COMMAND, user=0, reason="a benchmark arranges")
+
+    with scope.enter(everything):
+        tenant = Tenant.objects.create(name="bench")
+        people = [
+            User.objects.create_user(email=f"bench{n}@example.com", password=None, tenant=tenant)
+            for n in range(CROWD + 2)
+        ]
+        for person in people[:2]:
+            first = dt.datetime.now(dt.UTC).replace(hour=0, minute=0) - dt.timedelta(days=HISTORY_DAYS)
+            WorkSession.objects.bulk_create(
+                WorkSession(user=person, start_time=start, end_time=start + dt.timedelta(hours=4))
+                for day in range(HISTORY_DAYS - 1)
+                for start in (first + dt.timedelta(days=day), first + dt.timedelta(days=day, hours=5))
+            )
+    with connections["owner"].cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
 
     def session_of(person: User) -> str:
         client = Client()
-        client.force_login(person)
+        with scope.enter(everything):
+            client.force_login(person)
         return client.cookies["sessionid"].value
 
     def last_of(person: User) -> int:
-        last = WorkSession.objects.of(person).last_of_one()
+        with scope.enter(everything):
+            last = WorkSession.objects.of(person).last_of_one()
         return last.pk if last else NO_SESSION
+
+    own = Scope(reach=Reach.OWN, door=Door.CLOCK, tenant=people[0].tenant_id, user=people[0].pk)
 
     print(f"{'':34} {'measured':>12} {'floor':>12} {'ratio':>7}  aim")
     mine = session_of(people[0])
@@ -189,8 +198,10 @@ def measure(rounds: int, seconds: float) -> int:
     def by_action() -> float:
         seen = last_of(people[0])
         started = time.perf_counter()
-        punch = actions.clock_in(people[0], seen=seen, confirmed=True)
-        actions.clock_out(people[0], seen=punch.session.pk if punch.session else seen, confirmed=True)
+        with scope.enter(own):
+            punch = actions.clock_in(people[0], seen=seen, confirmed=True)
+        with scope.enter(own):
+            actions.clock_out(people[0], seen=punch.session.pk if punch.session else seen, confirmed=True)
         return time.perf_counter() - started
 
     with served() as port:
@@ -239,9 +250,14 @@ def measure(rounds: int, seconds: float) -> int:
 def crowd_at_once(name: str, browsers: list[Browser], owners: list, last_of: Callable) -> int:  # type: ignore[type-arg]
     """Let everybody clock in at one moment, several times; return how many sessions were too many."""
     from attendance.models import WorkSession
+    from tenants import scope
 
     waves, everybody = 5, {owner.pk: owner for owner in owners}
-    count = WorkSession.objects.filter(user__in=everybody).count
+
+    def count() -> int:
+        with scope.everything("a benchmark counts"):
+            return WorkSession.objects.in_scope().filter(user__in=everybody).count()
+
     before = count()
     spent = 0.0
     for _ in range(waves):
@@ -276,6 +292,7 @@ def pgbench_milliseconds(script: Path, seconds: float) -> float:
         check=True,
         capture_output=True,
         text=True,
+        env={**os.environ, "PGUSER": "timerecord_owner"},
     )
     line = next(line for line in done.stdout.splitlines() if line.startswith("latency average"))
     return float(line.split("=")[1].split()[0])

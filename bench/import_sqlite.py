@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""What moving an old database of a million work sessions costs, beside copying the same rows.
+r"""What moving an old database of a million work sessions costs, beside copying the same rows.
 
-    .venv/bin/python script/with_postgres.py -- .venv/bin/python -m bench.import_sqlite
+    .venv/bin/python script/with_postgres.py -- .venv/bin/python script/as_roles.py -- \
+        .venv/bin/python -m bench.import_sqlite
 
 Fills the database of DATABASE_URL, which must be an empty one. The file is of the second generation, all its
 rows in the `-wal`. Every run of the command is a process of its own: its seconds, its CPU and its peak memory
@@ -104,12 +105,12 @@ def main() -> None:
     parser.add_argument("--employees", type=int, default=2_000)
     parser.add_argument("--sessions", type=int, default=500, help="of each employee")
     options = parser.parse_args()
-    if "DATABASE_URL" not in os.environ:
-        sys.exit("import_sqlite: DATABASE_URL is not set; script/with_postgres.py sets it")
+    if "DATABASE_OWNER_URL" not in os.environ:
+        sys.exit("import_sqlite: DATABASE_OWNER_URL is not set; script/as_roles.py sets it")
     run("migrate", "--verbosity=0")
     with (
         tempfile.TemporaryDirectory() as folder,
-        contextlib.closing(psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)) as connection,
+        contextlib.closing(psycopg.connect(os.environ["DATABASE_OWNER_URL"], autocommit=True)) as connection,
     ):
         path = build(Path(folder), options.employees, options.sessions)
         # A process that is started takes over the peak of the one that starts it.
