@@ -21,6 +21,8 @@ from tests.browser.person import PHONE, Person
 from tests.conftest import MakeSession, MakeUser, japan
 
 CHROMIUM = Path("/usr/bin/chromium")
+# None: the one that Playwright brought.
+EXECUTABLE = None if "PLAYWRIGHT_BROWSERS_PATH" in os.environ or not CHROMIUM.exists() else CHROMIUM
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -51,7 +53,7 @@ def playwright() -> Iterator[Playwright]:
     """Playwright, for as long as these tests last: its event loop sits in the thread of the tests."""
     if reason := os.environ.get("TIMERECORD_NO_BROWSER"):
         pytest.skip(reason)
-    if not CHROMIUM.exists():
+    if EXECUTABLE is None and "PLAYWRIGHT_BROWSERS_PATH" not in os.environ:
         pytest.fail(f"{CHROMIUM} is missing; to run without it, give the reason in TIMERECORD_NO_BROWSER")
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as running:
         # That loop never runs Django's code, so the database may be used beside it.
@@ -61,7 +63,7 @@ def playwright() -> Iterator[Playwright]:
 
 @pytest.fixture(scope="package")
 def chromium(playwright: Playwright) -> Iterator[Browser]:
-    with playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS) as browser:
+    with playwright.chromium.launch(executable_path=EXECUTABLE, args=FLAGS) as browser:
         yield browser
 
 
@@ -69,7 +71,7 @@ def chromium(playwright: Playwright) -> Iterator[Browser]:
 def chromium_with_large_text(playwright: Playwright) -> Iterator[Browser]:
     """As somebody has it who reads everything at twice the size."""
     flags = [*FLAGS, "--blink-settings=defaultFontSize=32,defaultFixedFontSize=26"]
-    with playwright.chromium.launch(executable_path=CHROMIUM, args=flags) as browser:
+    with playwright.chromium.launch(executable_path=EXECUTABLE, args=flags) as browser:
         yield browser
 
 
