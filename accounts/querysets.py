@@ -1,8 +1,10 @@
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from django.contrib.auth.models import BaseUserManager
 
+from tenants import scope
 from tenants.querysets import ScopedQuerySet
+from tenants.scope import Reach
 
 if TYPE_CHECKING:
     from accounts.models import AuditEvent, User  # noqa: F401 # named in quotes
@@ -51,3 +53,9 @@ class AuditEventQuerySet(ScopedQuerySet["AuditEvent"]):
 
     tenant_path = "tenant_id"
     user_path = "actor_id"
+
+    def in_scope(self) -> Self:
+        """Keep what the scope reaches. Of what somebody did in a tenant, nothing once they have left it."""
+        found = scope.current()
+        kept = super().in_scope()
+        return kept.filter(tenant_id=found.tenant) if found.reach is Reach.OWN else kept

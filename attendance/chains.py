@@ -12,19 +12,20 @@ import dataclasses
 import datetime as dt
 import hashlib
 import re
+from collections.abc import Callable
 from typing import Any, Self
 
 from django.db import DataError, connection, transaction
 
 from accounts.models import User
 from attendance.calculations import day_start
-from attendance.models import WorkSessionHistory
 from tenants.models import Tenant
 
 PEOPLE = """
     people AS (
         SELECT u.id, t.tenant_uid FROM users AS u LEFT JOIN tenants AS t ON t.id = u.tenant_id
-        WHERE %(tenant)s::bigint IS NULL OR u.tenant_id = %(tenant)s
+        WHERE (%(tenant)s::bigint IS NULL OR u.tenant_id = %(tenant)s)
+            AND u.id <> ALL (%(left_out)s::bigint[])
     )
 """
 
@@ -52,15 +53,34 @@ LINKS = f"""
     ORDER BY user_id, seq
 """  # noqa: S608 # nobody's text
 
+# What nobody's chain and no comparison shows: somebody deleted the user past the foreign keys.
+ORPHANS = """
+    SELECT NULL, user_id, NULL, NULL,
+        'there is no such employee, but ' || sum(sessions) || ' work sessions and '
+            || sum(rows) || ' rows of history'
+    FROM (
+        SELECT user_id, 1 AS sessions, 0 AS rows FROM work_sessions
+        UNION ALL
+        SELECT user_id, 0, 1 FROM work_session_history
+    ) AS held
+    WHERE NOT EXISTS (SELECT FROM users AS u WHERE u.id = held.user_id)
+    GROUP BY user_id
+    ORDER BY user_id
+"""
+
 # What the history tells of each work session, row by row, against the row before and the work session.
 STATES = f"""
     WITH {PEOPLE},
     events AS (
-        SELECT h.user_id, h.work_session_id AS session_id, h.seq, h.operation, h.before, h.after
+        SELECT
+            h.user_id, h.work_session_id AS session_id, h.seq, h.operation, h.before, h.after, h.seq AS place
         FROM work_session_history AS h JOIN people AS p ON p.id = h.user_id
         WHERE h.work_session_id IS NOT NULL
         UNION ALL
-        SELECT h.user_id, session_id, h.seq, h.operation, NULL, NULL
+        SELECT
+            h.user_id, session_id, h.seq, h.operation, NULL, NULL,
+            -- The beginning of a history comes first, though rows were written before it was recorded.
+            CASE h.door WHEN 'migration' THEN 0 ELSE h.seq END
         FROM work_session_history AS h
         JOIN people AS p ON p.id = h.user_id,
         unnest((h.after ->> 'ids')::int8multirange) AS ids,
@@ -73,7 +93,7 @@ STATES = f"""
             lag(operation) OVER session AS operation_before, lag(after) OVER session AS after_before,
             lead(operation) OVER session AS next_operation, lead(before) OVER session AS next_before
         FROM events
-        WINDOW session AS (PARTITION BY user_id, session_id ORDER BY seq)
+        WINDOW session AS (PARTITION BY user_id, session_id ORDER BY place, seq)
     ),
     compared AS (
         SELECT
@@ -184,23 +204,36 @@ class Verified:
     findings: list[Finding]
 
 
-def verify(tenant: Tenant | None = None) -> Verified:
+def verify(tenant: Tenant | None = None, report: Callable[[Finding], object] = lambda _: None) -> Verified:
     """Walk the chains of a tenant's employees, or of all there are, and compare their work sessions.
 
-    Each of the two comparisons sees one state of the database, whatever is written meanwhile.
+    Whose chain is broken is left out of the comparison: what such a row tells proves nothing, and could take
+    for ever to read. `report` is given each finding as soon as it is there. Each query sees one state of the
+    database, whatever is written meanwhile.
     """
-    parameters = {"tenant": tenant.pk if tenant else None}
+    parameters: dict[str, Any] = {"tenant": tenant.pk if tenant else None, "left_out": []}
+    findings: list[Finding] = []
+
+    def found(*some: Finding) -> None:
+        findings.extend(some)
+        for finding in some:
+            report(finding)
+
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")
+        if tenant is None:
+            cursor.execute(ORPHANS)
+            found(*(Finding(*row) for row in cursor.fetchall()))
         cursor.execute(LINKS, parameters)
-        findings = [Finding(*row) for row in cursor.fetchall()]
+        broken = [Finding(*row) for row in cursor.fetchall()]
+        found(*broken)
         try:
             with transaction.atomic():
-                cursor.execute(STATES, parameters)
-                findings += [Finding(*row) for row in cursor.fetchall()]
+                cursor.execute(STATES, {**parameters, "left_out": [finding.user_id for finding in broken]})
+                found(*(Finding(*row) for row in cursor.fetchall()))
         except DataError as error:  # somebody wrote into the history what is no time or no list of ids
             uid, said = tenant.tenant_uid if tenant else None, str(error).splitlines()[0]
-            findings.append(Finding(uid, None, None, None, f"a row cannot be read: {said}"))
+            found(Finding(uid, None, None, None, f"a row cannot be read: {said}"))
         cursor.execute(COUNTS, parameters)
         rows, employees, sessions = cursor.fetchone()
         return Verified(rows, employees, sessions, findings)
@@ -274,21 +307,42 @@ def anchor(tenant: Tenant, month: str) -> Anchor:
     Whoever is just writing is waited for: their rows bear a time from after they locked their user.
     """
     until = month_end(month, tenant)
-    with transaction.atomic():
-        people = User.objects.in_scope().filter(tenant=tenant).order_by("pk")
-        ids = list(people.select_for_update(no_key=True).values_list("pk", flat=True))
-        rows = (
-            WorkSessionHistory.objects.in_scope()
-            .filter(user_id__in=ids, at__lt=until)
-            .order_by("user_id", "-seq")
-            .distinct("user_id")
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 0")
+        _wait_for_writers(tenant)
+        cursor.execute(
+            "SELECT u.id, head.seq, encode(head.digest, 'hex') FROM users AS u CROSS JOIN LATERAL ("
+            "SELECT seq, digest FROM work_session_history"
+            " WHERE user_id = u.id AND at < %s ORDER BY seq DESC LIMIT 1) AS head"
+            " WHERE u.tenant_id = %s ORDER BY u.id",
+            [until, tenant.pk],
         )
-        heads = [Head(row.user_id, row.seq, bytes(row.digest).hex()) for row in rows]
+        heads = [Head(*row) for row in cursor.fetchall()]
     return Anchor(tenant.tenant_uid, month, until, tuple(heads))
 
 
-def check(known: Anchor, tenant: Tenant) -> list[Finding]:
-    """Compare the chains as they are now with an anchor from before."""
+def _wait_for_writers(tenant: Tenant) -> None:
+    """Return when whoever was writing work sessions of the tenant's employees has ended.
+
+    The locks last an instant: rolling back to a savepoint gives them up. Who writes afterwards writes
+    rows with a time from then.
+    """
+    people = User.objects.in_scope().filter(tenant=tenant).order_by("pk")
+    busy = set(people.values_list("pk", flat=True))
+    with transaction.atomic():
+        busy -= set(people.select_for_update(no_key=True, skip_locked=True).values_list("pk", flat=True))
+        transaction.set_rollback(True)
+    for key in sorted(busy):
+        with transaction.atomic():
+            people.select_for_update(no_key=True).filter(pk=key).values_list("pk", flat=True).first()
+            transaction.set_rollback(True)
+
+
+def check(known: Anchor, tenant: Tenant) -> tuple[list[Finding], list[Finding]]:
+    """Compare the chains as they are now with an anchor from before. Return findings, and mere notices.
+
+    Who is not in the anchor but has rows of that time can have come into the tenant later, and is noticed.
+    """
     findings = []
     parameters: dict[str, Any] = {
         "users": [head.user_id for head in known.heads],
@@ -296,7 +350,8 @@ def check(known: Anchor, tenant: Tenant) -> list[Finding]:
         "until": known.until,
         "tenant": tenant.pk,
     }
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 0")
         cursor.execute(
             "SELECT k.user_id, k.seq, encode(h.digest, 'hex'), EXISTS ("
             "SELECT FROM work_session_history AS later"
@@ -324,8 +379,14 @@ def check(known: Anchor, tenant: Tenant) -> list[Finding]:
             problem = "rows of that month were added after the anchor"
         if problem:
             findings.append(Finding(known.tenant_uid, head.user_id, None, head.seq, problem))
-    findings += [
-        Finding(known.tenant_uid, user_id, None, None, "the anchor knows no row of that time")
+    notices = [
+        Finding(
+            known.tenant_uid,
+            user_id,
+            None,
+            None,
+            "not in the anchor, though with rows of that time; came into the tenant later?",
+        )
         for user_id in unlisted
     ]
-    return findings
+    return findings, notices

@@ -137,7 +137,9 @@ def of_session(session_id: int) -> HistoryPage | None:
         .order_by("seq")
     )
     session = WorkSession.objects.in_scope().filter(pk=session_id).first()
-    return HistoryPage(employee, [_change(row) for row in rows], session)
+    # The beginning comes first, though rows were written before it was recorded.
+    ordered = sorted(rows, key=lambda row: row.operation != Operation.IMPORT or row.door != "migration")
+    return HistoryPage(employee, [_change(row) for row in ordered], session)
 
 
 def _change(row: WorkSessionHistory) -> Change:

@@ -18,10 +18,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "timerecord.settings")
 
 import django
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.core.management.commands.runserver import Command as RunServer
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 
 EVERYWHERE = ("0.0.0.0", "::")
 
@@ -67,6 +68,17 @@ def add_demo_data() -> str:
     return said.getvalue().strip()
 
 
+def forget_other_roles() -> None:
+    """Serve as an installation does: without a way to any role but the application's."""
+    for alias in ("owner", "import"):
+        if alias in connections:
+            connections[alias].close()
+            del connections[alias], connections.settings[alias]
+    settings.DATABASE_ADMIN_URL = ""
+    for name in ("DATABASE_ADMIN_URL", "DATABASE_OWNER_URL", "DATABASE_IMPORT_URL", "ROLE_PASSWORD"):
+        os.environ.pop(name, None)
+
+
 def main() -> None:
     """Do as the module says, until Ctrl-C or SIGTERM."""
     host, port_text = sys.argv[1:]
@@ -85,6 +97,7 @@ def main() -> None:
     print("Bringing the database up to date", flush=True)
     call_command("migrate", interactive=False, verbosity=0)
     demo = add_demo_data()
+    forget_other_roles()
     shown = "127.0.0.1" if host in EVERYWHERE else host
     url_host = f"[{shown}]" if ":" in shown else shown
     pages = Pages()

@@ -34,11 +34,15 @@ SETTINGS: Final[dict[str, dict[str, str]]] = {
     | {"statement_timeout": "25s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s"},
     IMPORT: EVERYBODY,
 }
+ALLOWED_SETTINGS: Final = frozenset({"track_activities"})
 CRUD: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 # What nobody but the owner may do to any table.
 FORBIDDEN: Final = ("TRUNCATE", "REFERENCES", "TRIGGER")
-# Triggers write here; everybody else reads.
-EVIDENCE: Final = ("work_session_history", "audit_events")
+# Triggers and migrations write here; the application and the import read.
+READ_ONLY: Final = frozenset(
+    {"work_session_history", "audit_events", "django_migrations", "django_content_type", "auth_permission"}
+)
+KEYS: Final = "scope_keys"
 SEQUENCE_RIGHTS: Final = {APP: frozenset({"USAGE"}), IMPORT: frozenset({"USAGE", "SELECT", "UPDATE"})}
 
 
@@ -97,9 +101,11 @@ def cluster(on: Connection) -> Iterator[Difference]:
         row[0]: row[1:]
         for row in _rows(
             on,
-            "SELECT rolname, rolcanlogin, rolsuper OR rolbypassrls OR rolcreaterole OR rolreplication,"
-            " coalesce(rolconfig, '{{}}') FROM pg_roles WHERE rolname = ANY ({})",
+            "SELECT rolname, rolcanlogin, rolsuper OR rolbypassrls OR rolcreaterole OR rolreplication"
+            " OR (rolcreatedb AND rolname <> {1}), coalesce(rolconfig, '{{}}')"
+            " FROM pg_roles WHERE rolname = ANY ({0})",
             sql.Literal(list(ROLES)),
+            sql.Literal(OWNER),
         )
     }
     for role in ROLES:
@@ -110,7 +116,8 @@ def cluster(on: Connection) -> Iterator[Difference]:
         if not can_login or may_too_much:
             yield Difference(
                 f"role {role} cannot sign in, or is more than an ordinary role",
-                _sql("ALTER ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOREPLICATION", name),
+                _sql("ALTER ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOREPLICATION", name)
+                + (sql.SQL(" NOCREATEDB") if role in GUESTS else sql.SQL("")),
             )
         found: dict[str, str] = dict(entry.split("=", 1) for entry in config)
         for setting, value in SETTINGS[role].items():
@@ -119,17 +126,34 @@ def cluster(on: Connection) -> Iterator[Difference]:
                     f"role {role}: {setting} is {found.get(setting, 'not set')}, should be {value}",
                     _sql("ALTER ROLE {} SET {} = {}", name, sql.Identifier(setting), sql.Literal(value)),
                 )
+        for setting in sorted(found.keys() - SETTINGS[role].keys() - ALLOWED_SETTINGS):
+            yield Difference(
+                f"role {role}: {setting} is {found[setting]}, should not be set",
+                _sql("ALTER ROLE {} RESET {}", name, sql.Identifier(setting)),
+            )
+    # A role may change its own settings, and one for this database goes before the role's.
+    for role, where, setting in _rows(
+        on,
+        "SELECT rolname, current_database(), split_part(entry, '=', 1)"
+        " FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole, unnest(setconfig) AS entry"
+        " WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        " AND rolname = ANY ({})",
+        sql.Literal(list(ROLES)),
+    ):
+        yield Difference(
+            f"role {role}: {setting} is set for this database, should not be",
+            _sql("ALTER ROLE {} IN DATABASE {} RESET {}", *map(sql.Identifier, (role, where, setting))),
+        )
     for member, role in _rows(
         on,
-        "SELECT m.member::regrole::text, m.roleid::regrole::text FROM pg_auth_members m"
-        " JOIN pg_roles r ON r.oid = m.member WHERE r.rolname = ANY ({})",
+        "SELECT r.rolname, g.rolname FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member"
+        " JOIN pg_roles g ON g.oid = m.roleid WHERE r.rolname = ANY ({}) AND g.rolname <> 'rds_iam'",
         sql.Literal(list(GUESTS)),
     ):
-        if role in ROLES:
-            yield Difference(
-                f"role {member} is a member of {role}, and so has its rights",
-                _sql("REVOKE {} FROM {}", sql.Identifier(str(role)), sql.Identifier(str(member))),
-            )
+        yield Difference(
+            f"role {member} is a member of {role}, and so has its rights",
+            _sql("REVOKE {} FROM {}", sql.Identifier(role), sql.Identifier(member)),
+        )
     yield from _activities(on)
 
 
@@ -179,22 +203,18 @@ def schema(on: Connection) -> Iterator[Difference]:
         )
     yield from _temporary(on)
     # Before there was a schema of its own, everything was in the one that every database has.
-    for (table,) in _rows(
+    # All at once: half of it would be mistaken for a database from which nothing is missing.
+    left = _rows(
         on,
         "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
         " AND to_regclass('public.django_migrations') IS NOT NULL"
         " AND to_regclass('public.work_sessions') IS NOT NULL",
-    ):
-        yield Difference(
-            f"table {table} is in the schema public",
-            _sql(
-                "ALTER TABLE public.{1} SET SCHEMA {0}; GRANT {2} ON {0}.{1} TO {3}, {4}",
-                name,
-                sql.Identifier(str(table)),
-                sql.SQL(", ".join(sorted(CRUD))),
-                *map(sql.Identifier, GUESTS),
-            ),
-        )
+    )
+    if left:
+        moves = [
+            _sql("ALTER TABLE public.{} SET SCHEMA {}", sql.Identifier(table), name) for (table,) in left
+        ]
+        yield Difference(f"{len(left)} tables are in the schema public", sql.SQL("; ").join(moves))
     for kind, thing in _rows(
         on,
         "SELECT 'TABLE', oid::regclass::text FROM pg_class WHERE relnamespace = to_regnamespace({0})"
@@ -227,8 +247,12 @@ def _temporary(on: Connection) -> Iterator[Difference]:
         )
 
 
-def inside(on: Connection, keys: Iterable[bytes]) -> Iterator[Difference]:
-    """Yield what is wrong inside the schema. The owner mends it; `keys` are those of the scope's seals."""
+def inside(on: Connection, keys: Iterable[bytes], *, forget_others: bool = False) -> Iterator[Difference]:
+    """Yield what is wrong inside the schema. The owner mends it.
+
+    `keys` are those of the scope's seals. That there are others is wrong only where somebody asks to forget
+    them: a migration that is run with another secret key must not stop the servers that run.
+    """
     for role in GUESTS:
         if _rows(
             on,
@@ -242,7 +266,8 @@ def inside(on: Connection, keys: Iterable[bytes]) -> Iterator[Difference]:
                 _sql("REVOKE ALL ON SCHEMA {0} FROM {1}; GRANT USAGE ON SCHEMA {0} TO {1}", *_names(role)),
             )
         yield from _default_privileges(on, role)
-        yield from _excess(on, role)
+        yield from _rights(on, role)
+    yield from _barriers(on)
     if not _rows(
         on,
         "SELECT 1 FROM pg_proc WHERE oid = to_regprocedure({}) AND obj_description(oid, 'pg_proc') = {}",
@@ -254,7 +279,7 @@ def inside(on: Connection, keys: Iterable[bytes]) -> Iterator[Difference]:
             sql.SQL(SCOPE_SQL)
             + _sql("COMMENT ON FUNCTION timerecord.scope() IS {}", sql.Literal(SCOPE_DIGEST)),
         )
-    yield from _keys(on, {_pads(key) for key in keys})
+    yield from _keys(on, {_pads(key) for key in keys}, forget_others=forget_others)
 
 
 def _default_privileges(on: Connection, role: str) -> Iterator[Difference]:
@@ -286,31 +311,74 @@ def _default_privileges(on: Connection, role: str) -> Iterator[Difference]:
             )
 
 
-def _excess(on: Connection, role: str) -> Iterator[Difference]:
-    """Rights on tables that only the owner should have."""
-    for table, right in _rows(
+def _rights(on: Connection, role: str) -> Iterator[Difference]:
+    """What the role may do with what is there, too much and too little."""
+    for kind, name, privilege, has in _rows(
         on,
-        "SELECT oid::regclass::text, right_ FROM pg_class, unnest({0}::text[] || {1}::text[]) AS right_"
-        " WHERE relnamespace = to_regnamespace({2}) AND relkind = 'r'"
-        " AND (right_ = ANY ({0}) OR relname = ANY ({3})) AND has_table_privilege({4}, oid, right_)",
-        sql.Literal(list(FORBIDDEN)),
-        sql.Literal(sorted(CRUD - {"SELECT"})),
-        sql.Literal(SCHEMA),
-        sql.Literal(list(EVIDENCE)),
+        "SELECT 'TABLE', relname, p, has_table_privilege({0}, oid, p) FROM pg_class, unnest({1}::text[]) AS p"
+        " WHERE relnamespace = to_regnamespace({2}) AND relkind = 'r' UNION ALL"
+        " SELECT 'SEQUENCE', relname, p, has_sequence_privilege({0}, oid, p)"
+        " FROM pg_class, unnest({3}::text[]) AS p"
+        " WHERE relnamespace = to_regnamespace({2}) AND relkind = 'S'",
         sql.Literal(role),
+        sql.Literal([*sorted(CRUD), *FORBIDDEN]),
+        sql.Literal(SCHEMA),
+        sql.Literal(["USAGE", "SELECT", "UPDATE"]),
     ):
+        if has == (privilege in _wanted(role, kind, name)):
+            continue
+        said, statement = (
+            ("has", "REVOKE {} ON {} {} FROM {}") if has else ("lacks", "GRANT {} ON {} {} TO {}")
+        )
         yield Difference(
-            f"role {role} has {right} on {table}",
+            f"role {role} {said} {privilege} on {name}",
             _sql(
-                "REVOKE {} ON {} FROM {}",
-                sql.SQL(str(right)),
-                sql.SQL(str(table)),
+                statement,
+                sql.SQL(privilege),
+                sql.SQL(kind),
+                sql.Identifier(SCHEMA, name),
                 sql.Identifier(role),
             ),
         )
 
 
-def _keys(on: Connection, wanted: set[tuple[bytes, bytes]]) -> Iterator[Difference]:
+def _wanted(role: str, kind: str, name: str) -> frozenset[str]:
+    if kind == "SEQUENCE":
+        return frozenset() if name.removesuffix("_id_seq") in READ_ONLY else SEQUENCE_RIGHTS[role]
+    if name == KEYS:
+        return frozenset()
+    return frozenset({"SELECT"}) if name in READ_ONLY else CRUD
+
+
+def _barriers(on: Connection) -> Iterator[Difference]:
+    """Policies and triggers that are there but asleep."""
+    for (table,) in _rows(
+        on,
+        "SELECT relname FROM pg_class c WHERE relnamespace = to_regnamespace({}) AND NOT relrowsecurity"
+        " AND EXISTS (SELECT FROM pg_policy WHERE polrelid = c.oid)",
+        sql.Literal(SCHEMA),
+    ):
+        yield Difference(
+            f"table {table} has policies, but no row-level security",
+            _sql("ALTER TABLE {} ENABLE ROW LEVEL SECURITY", sql.Identifier(SCHEMA, table)),
+        )
+    for table, trigger in _rows(
+        on,
+        "SELECT relname, tgname FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid"
+        " WHERE relnamespace = to_regnamespace({}) AND NOT tgisinternal AND tgenabled <> 'A'",
+        sql.Literal(SCHEMA),
+    ):
+        yield Difference(
+            f"trigger {trigger} of {table} is not always enabled",
+            _sql(
+                "ALTER TABLE {} ENABLE ALWAYS TRIGGER {}",
+                sql.Identifier(SCHEMA, table),
+                sql.Identifier(trigger),
+            ),
+        )
+
+
+def _keys(on: Connection, wanted: set[tuple[bytes, bytes]], *, forget_others: bool) -> Iterator[Difference]:
     table = _rows(on, "SELECT 1 WHERE to_regclass('timerecord.scope_keys') IS NOT NULL")
     rows = _rows(on, "SELECT inner_pad, outer_pad FROM timerecord.scope_keys") if table else []
     found = {(bytes(inner), bytes(outer)) for inner, outer in rows}
@@ -319,7 +387,7 @@ def _keys(on: Connection, wanted: set[tuple[bytes, bytes]]) -> Iterator[Differen
             "a secret key in use cannot seal scopes yet",
             _sql("INSERT INTO timerecord.scope_keys VALUES ({}, {})", sql.Literal(inner), sql.Literal(outer)),
         )
-    for inner, _outer in sorted(found - wanted):
+    for inner, _outer in sorted(found - wanted) if forget_others else ():
         yield Difference(
             "a secret key that is not in use any more can seal scopes",
             _sql("DELETE FROM timerecord.scope_keys WHERE inner_pad = {}", sql.Literal(inner)),

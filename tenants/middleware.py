@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib.auth import SESSION_KEY
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from psycopg.pq import TransactionStatus
 
 from tenants import scope
 from tenants.scope import Door, Reach, Scope
@@ -31,9 +32,14 @@ class ScopeMiddleware:
         """Leave no scope behind for the next request of the thread."""
         with scope.none(), contextlib.ExitStack() as until_answered:
             request.until_answered = until_answered  # type: ignore[attr-defined]
+            request.is_undone = False  # type: ignore[attr-defined]
             response = self.get_response(request)
             if response.status_code >= 500:
                 _roll_back()
+            elif scope.is_named() and not request.is_undone and _is_broken():  # type: ignore[attr-defined]
+                raise transaction.TransactionManagementError(
+                    "An error of the database was passed over: nothing that the answer says would be stored."
+                )
             return response
 
     def process_view(self, request: HttpRequest, *_: Any) -> None:
@@ -55,9 +61,19 @@ class ScopeMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> None:  # noqa: ARG002
         """Undo what the view did before it raised, as ATOMIC_REQUESTS would."""
+        request.is_undone = True  # type: ignore[attr-defined]
         _roll_back()
 
 
 def _roll_back() -> None:
     if scope.is_named():
         transaction.set_rollback(True)
+
+
+def _is_broken() -> bool:
+    """Whether the transaction's end would be a roll-back, whatever is asked for."""
+    connection = transaction.get_connection()
+    if connection.needs_rollback:
+        return True
+    raw = connection.connection
+    return raw is not None and raw.info.transaction_status is TransactionStatus.INERROR

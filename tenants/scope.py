@@ -62,6 +62,8 @@ class Scope:
             raise ValueError("a scope of one's own rows names the user")
         if self.reach is Reach.TENANT and self.tenant is None:
             raise ValueError("a scope of a tenant's rows names the tenant")
+        if self.reach is Reach.ALL and not (self.reason and self.reason.strip()):
+            raise ValueError("a scope of all tenants' rows names the reason")
 
     def replace(self, **changes: object) -> Self:
         """Return the same scope but for some fields."""
@@ -93,6 +95,12 @@ def enter(scope: Scope) -> Iterator[Scope]:
     PostgreSQL forgets the scope at the end of the transaction: the connection carries nothing on. What is
     left of a transaction that had begun before is in the scope that it had before, or in none.
     """
+    if scope.reach is Reach.ALL:
+        logger.info(
+            "Scope widened to all tenants: %s",
+            scope.reason,
+            extra={"reason": scope.reason, "door": str(scope.door), "user": scope.user},
+        )
     outer = _current.get() or _hidden.get()
     is_inner = connection.in_atomic_block
     with transaction.atomic():
@@ -112,7 +120,6 @@ def everything(
     reason: str, *, door: Door = Door.COMMAND, user: int | None = None, address: str | None = None
 ) -> Iterator[Scope]:
     """Reach all tenants' rows, for a reason that is logged: signing in, platform work, commands."""
-    logger.info("Scope widened to all tenants: %s", reason, extra={"reason": reason, "door": str(door)})
     with enter(Scope(reach=Reach.ALL, door=door, user=user, address=address, reason=reason)) as scope:
         yield scope
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 from django.core.management import call_command
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.migrations.loader import MigrationLoader
 from django.db.models import ProtectedError
 
@@ -114,6 +114,18 @@ class TestTables:
             if name.endswith(("_at", "_time", "_until"))
         }
         assert {(table, name) for table, name in times if table in TABLES} == named
+
+    def test_the_history_has_its_columns_in_the_order_that_its_trigger_fills_them(self) -> None:
+        found = rows(
+            "SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute"
+            " WHERE attrelid = 'work_session_history'::regclass AND attnum > 0"
+        )
+        assert found == [
+            (
+                "id user_id seq work_session_id operation at actor_id actor_name actor_role door address"
+                " reason before after previous digest",
+            )
+        ]
 
     def test_ids_are_identities_and_wide(self) -> None:
         identities = columns(
@@ -269,6 +281,19 @@ class TestRefusals:
             constraint,
         )
 
+    @pytest.mark.parametrize(
+        "created_at",
+        ["infinity", "-infinity", "0001-01-01T00:00Z BC", "0001-01-03T23:59Z", "9999-12-29T00:00Z"],
+    )
+    def test_of_when_a_work_session_was_recorded(
+        self, employee: User, refused: Refused, created_at: str
+    ) -> None:
+        refused(
+            "INSERT INTO work_sessions (user_id, start_time, end_time, created_at) "
+            f"VALUES ({employee.pk}, '2026-11-20T09:00Z', '2026-11-20T10:00Z', '{created_at}')",
+            "work_sessions_calendar_check",
+        )
+
     def test_a_new_check_keeps_nobody_waiting_while_old_rows_are_looked_through(
         self, employee: User, refused: Refused
     ) -> None:
@@ -304,6 +329,35 @@ class TestRefusals:
             "INSERT INTO work_sessions (user_id, start_time, end_time) VALUES (999999, now(), now())",
             "work_sessions_user_id_fkey",
         )
+
+
+class TestMigratingBack:
+    @pytest.mark.django_db(transaction=True)
+    def test_leaves_no_rule_behind_that_was_made_on_the_way(self) -> None:
+        def left() -> list[tuple[object, ...]]:
+            return rows(
+                "SELECT polname || ' on ' || polrelid::regclass FROM pg_policy"
+                " WHERE polrelid <> 'tenants'::regclass"
+                " UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"
+                " AND proname <> 'refuse_overlapping_work_sessions' AND proname !~ '^scope'"
+            )
+
+        before = sorted(map(str, left()))
+        try:
+            call_command("migrate", "accounts", "0001", database="owner", verbosity=0)
+            assert left() == []
+        finally:
+            call_command("migrate", database="owner", verbosity=0)
+        assert sorted(map(str, left())) == before
+
+    @pytest.mark.django_db(transaction=True)
+    def test_keeps_the_audit_trail(self, tenant: Tenant) -> None:
+        try:
+            with pytest.raises(OperationalError, match="audit_events holds evidence"):
+                call_command("migrate", "accounts", "0002", database="owner", verbosity=0)
+        finally:
+            call_command("migrate", database="owner", verbosity=0)
+        assert rows("SELECT kind FROM audit_events") == [("tenants.insert",)]
 
 
 class TestUniqueness:

@@ -26,6 +26,8 @@ class Migration(migrations.Migration):
                     Q(end_time__isnull=True) | Q(end_time__lt=AFTER_THE_LATEST),
                     start_time__gte=EARLIEST,
                     start_time__lt=AFTER_THE_LATEST,
+                    created_at__gte=EARLIEST,
+                    created_at__lt=AFTER_THE_LATEST,
                 ),
                 name="work_sessions_calendar_check",
             ),

@@ -3,7 +3,6 @@ from pathlib import Path
 from django.db import migrations
 
 SQL = Path(__file__).with_name("sql")
-TABLES = ("work_sessions", "import_sources", "imported_rows", "import_quarantine")
 
 
 def sql(name: str) -> str:
@@ -29,6 +28,6 @@ class Migration(migrations.Migration):
         ),
         migrations.RunSQL(
             sql("row_level_security.sql"),
-            reverse_sql=";".join(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY" for table in TABLES),
+            reverse_sql=sql("forget_row_level_security.sql"),
         ),
     ]

@@ -16,8 +16,8 @@ def sql(name: str) -> str:
 class Migration(migrations.Migration):
     """Each change to a work session leaves a row, chained to the one before: docs/adr/0009-history.md.
 
-    In one transaction, which keeps writers waiting while the work sessions that are there are read once: some
-    seconds a million. If it cannot begin within 5 s, it gives up and can be run again.
+    Its locks last an instant, whatever the number of work sessions; if it does not get them within 5 s, it
+    gives up and can be run again. What is there already is recorded by 0008.
     """
 
     dependencies = [

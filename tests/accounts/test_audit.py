@@ -174,6 +174,60 @@ def test_who_reads_it(employee: User, make_user: MakeUser, other_tenant: Tenant)
     assert seen(own_scope(stranger)) == {stranger.pk}
 
 
+def test_what_somebody_did_in_a_tenant_they_have_left_is_not_theirs_to_read(
+    make_user: MakeUser, employee: User, other_tenant: Tenant
+) -> None:
+    boss = make_user(role=Role.TENANT_ADMIN)
+    admin = Scope(reach=Reach.TENANT, door=Door.ADMIN, tenant=boss.tenant_id, user=boss.pk, reason="x")
+    with scope.enter(admin):
+        User.objects.filter(pk=employee.pk).update(status=UserStatus.SUSPENDED)
+    (event,) = AuditEvent.objects.filter(actor_id=boss.pk)
+
+    def seen() -> list[list[AuditEvent]]:
+        with scope.enter(own_scope(boss)):
+            return [
+                [row for row in found if row.pk == event.pk]
+                for found in (AuditEvent.objects.all(), AuditEvent.objects.in_scope())
+            ]
+
+    assert seen() == [[event], [event]]
+    boss.tenant = other_tenant
+    boss.save()
+    assert seen() == [[], []]
+
+
+def test_in_scope_alone_hides_it(employee: User, other_tenant: Tenant) -> None:
+    """The first barrier, without the second."""
+    moved = own_scope(employee).replace(tenant=other_tenant.pk)
+    with scope.enter(moved):
+        conditions = str(AuditEvent.objects.in_scope().query)
+    assert f'"actor_id" = {employee.pk}' in conditions
+    assert f'"tenant_id" = {other_tenant.pk}' in conditions
+
+
+def test_a_role_code_is_made_by_somebody_of_the_tenant(
+    make_user: MakeUser, tenant: Tenant, other_tenant: Tenant
+) -> None:
+    boss, stranger = make_user(role=Role.TENANT_ADMIN), make_user(tenant=other_tenant)
+    platform = make_user(tenant=None, role=Role.PLATFORM_ADMIN)
+    RoleCode.objects.create(tenant=tenant, code="PPPPPPPPPPPPPPPP", created_by=platform)
+    admin = Scope(reach=Reach.TENANT, door=Door.ADMIN, tenant=tenant.pk, user=boss.pk, reason="x")
+    with scope.enter(admin):
+        RoleCode.objects.create(tenant=tenant, code="ABCDEFGHJKMNPQRS", created_by=boss)
+        RoleCode.objects.create(tenant=tenant, code="TUVWXYZ223456789")
+        with pytest.raises(ProgrammingError, match="row-level security"), transaction.atomic():
+            RoleCode.objects.create(tenant=tenant, code="ABCDEFGH23456789", created_by=stranger)
+        # What the platform made is still the tenant's to close, and who goes is forgotten.
+        RoleCode.objects.filter(code__startswith="PPPP").update(is_disabled=True)
+        with scope.everything("a test"):
+            boss.delete()
+    assert list(RoleCode.objects.order_by("code").values_list("code", "created_by", "is_disabled")) == [
+        ("ABCDEFGHJKMNPQRS", None, False),
+        ("PPPPPPPPPPPPPPPP", platform.pk, True),
+        ("TUVWXYZ223456789", None, False),
+    ]
+
+
 def test_a_refused_change_leaves_none(employee: User, make_user: MakeUser) -> None:
     other = make_user()
     with pytest.raises(IntegrityError), transaction.atomic():

@@ -17,6 +17,7 @@ from django.utils import timezone, translation
 from accounts.models import Role, User
 from attendance import history
 from attendance.history import Change, State
+from attendance.import_models import ImportSource, QuarantinedRow
 from attendance.models import WorkSession, WorkSessionHistory
 from tenants import scope
 from tenants.models import Tenant
@@ -191,7 +192,7 @@ def test_each_employee_has_a_chain(make_user: MakeUser, make_session: MakeSessio
 # --- what is refused ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reason", [None, "", " \n", "　"])
+@pytest.mark.parametrize("reason", [None, "", " \n", "　", "\u00a0", "\u200b\u2060", " \ufeff\t"])
 @pytest.mark.parametrize("door", [Door.ADMIN, Door.COMMAND])
 def test_a_correction_needs_a_reason(
     employee: User, admin: User, make_session: MakeSession, door: Door, reason: str | None
@@ -220,6 +221,31 @@ def test_the_clock_is_for_ones_own_work_sessions(employee: User, make_user: Make
     with pytest.raises(IntegrityError) as error, scope.enter(clock):
         WorkSession.objects.create(user=employee, start_time=NOW)
     assert refused(error) == "work_sessions_clock_required"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"start_time": japan("2026-11-20 06:00"), "end_time": japan("2026-11-20 18:00")},
+        {"created_at": japan("2026-11-20 08:00"), "end_time": japan("2026-11-20 18:00")},
+        {"end_unknown": True},
+    ],
+)
+def test_through_the_clock_a_work_session_ends_and_nothing_else(
+    employee: User, make_session: MakeSession, changes: dict[str, Any]
+) -> None:
+    make_session("2026-11-20 09:00")
+    with pytest.raises(IntegrityError) as error, scope.enter(own_scope(employee)):
+        WorkSession.objects.update(**changes)
+    assert refused(error) == "work_sessions_clock_required"
+
+
+@pytest.mark.parametrize("reason", ["打刻忘れ", "x", "。", "　電車の遅れ ", "가", "\U0001f62d"])
+def test_what_counts_as_a_reason(employee: User, admin: User, make_session: MakeSession, reason: str) -> None:
+    make_session("2026-11-19 09:00")
+    with scope.enter(admin_of(employee, admin, reason)):
+        WorkSession.objects.update(end_unknown=True)
+    assert rows(employee)[-1].reason == reason
 
 
 @pytest.mark.parametrize("column", ["user_id", "id"])
@@ -268,6 +294,22 @@ def test_the_application_only_reads_it(make_session: MakeSession, statement: str
         connection.cursor() as cursor,
     ):
         cursor.execute(statement)
+
+
+def test_what_an_import_refused_is_the_tenants_to_read_only(employee: User, admin: User) -> None:
+    source = ImportSource.objects.create(digest="0" * 64, file_name="x", generation=1)
+    row = QuarantinedRow.objects.create(
+        source=source, tenant=employee.tenant_id, table_name="users", row={}, reason_code="x", digest=b""
+    )
+    with scope.enter(admin_of(employee, admin)):
+        assert [found.pk for found in QuarantinedRow.objects.all()] == [row.pk]
+        assert QuarantinedRow.objects.update(reason="x") == 0
+        assert QuarantinedRow.objects.all()._raw_delete("default") == 0
+        with pytest.raises(ProgrammingError, match="row-level security"), transaction.atomic():
+            QuarantinedRow.objects.create(
+                source=source, tenant=employee.tenant_id, table_name="x", row={}, reason_code="x", digest=b"1"
+            )
+    assert QuarantinedRow.objects.update(reason="x") == 1
 
 
 @pytest.mark.django_db(transaction=True)

@@ -14,10 +14,10 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import connection, connections
+from django.db import OperationalError, ProgrammingError, connection, connections
 
 from accounts.models import User
-from attendance import chains
+from attendance import chains, history
 from attendance.models import WorkSession, WorkSessionHistory
 from tenants import scope
 from tenants.database import SCHEMA
@@ -192,12 +192,56 @@ def test_only_the_first_broken_link_of_each_chain_is_named(
     assert [line.split(": ")[1] for line in found()] == ["the row is not as it was written"] * 2
 
 
-def test_a_row_that_cannot_be_read(sessions: list[WorkSession], comes_in: None, owner: On) -> None:
+def test_a_row_that_cannot_be_read(
+    sessions: list[WorkSession], comes_in: None, owner: On, employee: User
+) -> None:
     owner.execute("""UPDATE work_session_history SET after = '{"ids": "x"}' WHERE operation = 'import'""")
-    assert [line.split(": ")[1] for line in found_with_tenant()] == [
-        "the row is not as it was written",
-        "a row cannot be read",
+    owner.execute(REWRITE.format(user=employee.pk))
+    assert [line.split(": ")[1] for line in found_with_tenant()] == ["a row cannot be read"]
+
+
+def test_a_row_that_would_take_for_ever_to_read(
+    sessions: list[WorkSession],
+    comes_in: None,
+    owner: On,
+    employee: User,
+    make_user: MakeUser,
+    make_session: MakeSession,
+) -> None:
+    """Whose chain is broken is not compared: others are, and what was found is said at once."""
+    other = make_session("2026-11-17 09:00", user=make_user())
+    endless = """'{"ids": "{[1,9000000000000000000)}"}'"""
+    owner.execute(f"UPDATE work_session_history SET after = after || {endless} WHERE operation = 'import'")
+    with no_triggers(owner):
+        owner.execute("DELETE FROM work_sessions WHERE id = %s", [other.pk])
+    assert found() == [
+        f"employee {employee.pk}, row 5: the row is not as it was written",
+        f"employee {other.user_id}, work session {other.pk}, row 1: it is missing",
     ]
+
+
+def test_what_was_found_is_said_before_the_comparison(
+    sessions: list[WorkSession], owner: On, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner.execute("UPDATE work_session_history SET reason = 'another' WHERE seq = 4")
+    monkeypatch.setattr(chains, "STATES", "nonsense")
+    output = StringIO()
+    with pytest.raises(ProgrammingError, match="nonsense"):
+        call_command("verify_history", stdout=output)
+    assert "row 4: the row is not as it was written" in output.getvalue()
+
+
+def test_what_an_employee_left_who_was_deleted_past_the_foreign_keys(
+    sessions: list[WorkSession], employee: User, tenant: Tenant
+) -> None:
+    given = {"dbname": connection.settings_dict["NAME"], "options": f"-c search_path={SCHEMA}"}
+    with psycopg.connect(settings.DATABASE_ADMIN_URL, autocommit=True, **given) as superuser:
+        superuser.execute("SET session_replication_role = replica")
+        superuser.execute("DELETE FROM users WHERE id = %s", [employee.pk])
+    assert found_with_tenant() == [
+        f"employee {employee.pk}: there is no such employee, but 3 work sessions and 4 rows of history"
+    ]
+    assert found(tenant=tenant.tenant_uid) == []
 
 
 def found_with_tenant() -> list[str]:
@@ -350,6 +394,118 @@ def test_the_import_may_change_what_it_wrote_and_says_so(employee: User, comes_i
     assert found() == []
 
 
+# --- the beginning ------------------------------------------------------------------------------------------
+
+
+def migrate(app: str, to: str) -> None:
+    call_command("migrate", app, to, database="owner", verbosity=0)
+
+
+@pytest.fixture
+def migrates_back() -> Iterator[None]:
+    """Whatever becomes of the test, the next one finds all of the schema."""
+    yield
+    call_command("migrate", database="owner", verbosity=0)
+
+
+def test_what_was_there_before_the_history_is_its_beginning(
+    employee: User, make_user: MakeUser, owner: On, migrates_back: None
+) -> None:
+    other, idle = make_user(), make_user()
+    migrate("attendance", "0006")
+    for user, first in ((employee, 1000), (other, 2000)):
+        owner.execute(INCOMING.replace("1000", str(first)), [user.pk])
+    migrate("attendance", "0008")
+    beginnings = list(WorkSessionHistory.objects.order_by("user_id"))
+    assert [(row.user_id, row.seq, row.operation, row.door) for row in beginnings] == [
+        (user.pk, 1, "import", "migration") for user in (employee, other)
+    ]
+    assert found() == []
+    WorkSession.objects.filter(pk=1021).update(end_time=japan("2020-01-04 19:00"))
+    assert found() == []
+    with no_triggers(owner):
+        owner.execute("UPDATE work_sessions SET created_at = now() WHERE id = 2021")
+    assert found() == [
+        f"employee {other.pk}, row 1: of the 5 work sessions that came, one or more are not as they came"
+    ]
+    assert not WorkSessionHistory.objects.filter(user=idle).exists()
+
+
+def test_a_beginning_alone_can_be_taken_back(employee: User, owner: On, migrates_back: None) -> None:
+    migrate("attendance", "0006")
+    owner.execute(INCOMING, [employee.pk])
+    migrate("attendance", "0008")
+    migrate("attendance", "0006")
+    migrate("attendance", "0008")
+    assert WorkSessionHistory.objects.count() == 1
+    assert found() == []
+
+
+def test_who_writes_before_the_beginning_is_recorded(
+    employee: User, make_user: MakeUser, make_session: MakeSession, owner: On, migrates_back: None
+) -> None:
+    """First states go into it, of the deleted too; what came since does not."""
+    other = make_user()
+    migrate("attendance", "0006")
+    owner.execute(INCOMING, [employee.pk])
+    owner.execute(INCOMING.replace("1000", "2000"), [other.pk])
+    digest = (
+        "SELECT encode(sha256(string_agg("
+        "work_session_bytes(id, start_time, end_time, end_unknown, created_at), '' ORDER BY id)), 'hex')"
+        " FROM work_sessions WHERE user_id = %s"
+    )
+    migrate("attendance", "0007")
+    as_it_was = owner.execute(digest, [employee.pk]).fetchone()
+    WorkSession.objects.filter(pk=1007).update(end_time=japan("2020-01-02 18:00"))
+    WorkSession.objects.filter(pk=1007).update(end_time=japan("2020-01-02 18:30"))
+    WorkSession.objects.filter(pk=1014).delete()
+    make_session("2026-11-19 09:00", "2026-11-19 17:00")
+    with connect("import") as on:
+        for _ in range(2):
+            on.execute(
+                "INSERT INTO work_sessions (id, user_id, start_time, end_time)"
+                " VALUES (1014, %s, '2021-01-01', '2021-01-02')",
+                [employee.pk],
+            )
+            on.execute("DELETE FROM work_sessions WHERE id = 1014")
+        on.execute(
+            "INSERT INTO work_sessions (id, user_id, start_time, end_time)"
+            " VALUES (3000, %s, '2022-01-01', '2022-01-02')",
+            [employee.pk],
+        )
+    WorkSession.objects.filter(pk=3000).update(end_time=japan("2022-01-01 18:00"))
+    for _ in range(2):  # broken off, it is run again
+        migrate("attendance", "0008")
+        migrate("attendance", "0007")
+    migrate("attendance", "0008")
+    beginnings = list(WorkSessionHistory.objects.filter(operation="import", door="migration").order_by("pk"))
+    assert [row.user_id for row in beginnings] == [employee.pk, other.pk]
+    came = beginnings[0].after
+    assert came
+    assert (came["sessions"], (came["digest"],)) == (5, as_it_was)
+    assert found() == []
+    lines = history.of_session(1014)
+    assert lines
+    assert [line.operation for line in lines.changes][:2] == ["import", "delete"]
+    WorkSession.objects.filter(pk=1021).update(end_time=japan("2020-01-04 19:00"))
+    assert found() == []
+    with no_triggers(owner):
+        owner.execute("UPDATE work_sessions SET created_at = now() WHERE id = 1028")
+    assert found() == [
+        f"employee {employee.pk}, row {beginnings[0].seq}:"
+        " of the 5 work sessions that came, one or more are not as they came"
+    ]
+
+
+def test_history_that_tells_of_anything_is_not_taken_back(
+    sessions: list[WorkSession], migrates_back: None
+) -> None:
+    with pytest.raises(OperationalError, match="work_session_history holds evidence"):
+        migrate("attendance", "0006")
+    assert WorkSessionHistory.objects.count() == 4
+    assert found() == []
+
+
 # --- a tenant -----------------------------------------------------------------------------------------------
 
 
@@ -448,16 +604,24 @@ def test_a_made_and_deleted_one_cut_off_is_found_by_the_anchor_alone(
 
 
 def test_rows_with_a_time_of_before_are_found(
-    anchor: Path, make_session: MakeSession, make_user: MakeUser, employee: User, tenant: Tenant
+    anchor: Path, make_session: MakeSession, employee: User, tenant: Tenant
 ) -> None:
     """They are of this month still, though the anchor was made as if it were over."""
     make_session("2026-11-20 09:00")
-    other = make_user()
-    make_session("2026-11-20 09:00", user=other)
     said = differs(tenant, anchor)
     assert f"employee {employee.pk}, row 4: rows of that month were added after the anchor" in said
-    assert f"employee {other.pk}: the anchor knows no row of that time" in said
-    assert "2 findings against the anchor" in said
+    assert "1 findings against the anchor" in said
+
+
+def test_who_came_into_the_tenant_later_is_noticed_and_no_finding(
+    anchor: Path, make_session: MakeSession, make_user: MakeUser, tenant: Tenant, other_tenant: Tenant
+) -> None:
+    comer = make_user(tenant=other_tenant)
+    make_session("2026-11-20 09:00", user=comer)
+    User.objects.filter(pk=comer.pk).update(tenant=tenant)
+    notice, last = export(tenant, check=str(anchor)).splitlines()
+    assert notice.startswith(f"Notice: tenant {tenant.tenant_uid}, employee {comer.pk}: not in the anchor")
+    assert "the history fits the anchor" in last
 
 
 def test_rows_of_later_months_do_not_matter(anchor: Path, tenant: Tenant, owner: On, employee: User) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 import itertools
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -42,9 +43,9 @@ def insert(on: On, user: User, start: int, end: int) -> None:
 
 
 def both(on: On, *rows: tuple[User, int, int]) -> None:
-    """Insert two work sessions in one statement."""
+    """Insert work sessions in one statement."""
     values = [value for user, start, end in rows for value in (user.pk, at(start), at(end))]
-    on.execute(INSERT + ", (%s, %s, %s)", values)
+    on.execute(INSERT + ", (%s, %s, %s)" * (len(rows) - 1), values)
 
 
 def at(hour: int) -> dt.datetime:
@@ -125,3 +126,32 @@ def test_statements_of_two_employees_in_opposite_order_do_not_wait_for_each_othe
     assert seqs(low) == [1, 2, 3]
     assert seqs(high) == [1, 2]
     assert chains.verify().findings == []
+
+
+def test_an_anchor_waits_for_who_is_writing_and_keeps_nobody_else_waiting(make_user: MakeUser) -> None:
+    low, middle, high = make_user(), make_user(), make_user()
+    assert middle.tenant is not None
+    with another() as one, another() as two, another() as watching, ThreadPoolExecutor(1) as pool:
+        two.execute("SET lock_timeout = '2s'")
+        one.execute("BEGIN")
+        insert(one, middle, 9, 10)
+
+        def write_meanwhile() -> None:
+            waits = "SELECT FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
+            end = time.monotonic() + SECONDS
+            while not watching.execute(waits, [one.info.backend_pid]).fetchall():
+                assert time.monotonic() < end
+            try:
+                both(two, (low, 9, 10), (high, 9, 10))
+            finally:
+                one.execute("COMMIT")
+
+        going = pool.submit(write_meanwhile)
+        with scope.everything("a test"):
+            heads = chains.anchor(middle.tenant, "2999-12").heads
+            assert going.exception(SECONDS) is None
+            assert [(head.user_id, head.seq) for head in heads] == [
+                (user.pk, 1) for user in (low, middle, high)
+            ]
+            # The transaction goes on, its locks do not.
+            both(two, (low, 11, 12), (middle, 11, 12), (high, 11, 12))

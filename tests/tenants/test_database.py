@@ -4,6 +4,7 @@ import hmac
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -76,6 +77,37 @@ def test_from_nothing_by_a_master_user(tmp_path: Path) -> None:
     assert "Migrations run as the role timerecord_owner" in done.stderr
 
 
+def everything_inside(on: database.Connection) -> Iterator[database.Difference]:
+    return database.inside(on, scope.keys(), forget_others=True)
+
+
+@pytest.mark.django_db(databases=["default", "owner"])
+def test_a_migration_with_another_secret_key_leaves_the_servers_theirs() -> None:
+    owner = connections["owner"]
+    owner.ensure_connection()
+    added = database.mend(owner.connection, database.inside(owner.connection, [scope.key("another")]))
+    assert [difference.text for difference in added] == ["a secret key in use cannot seal scopes yet"]
+    assert [difference.text for difference in everything_inside(owner.connection)] == [
+        "a secret key that is not in use any more can seal scopes"
+    ]
+
+
+@pytest.mark.django_db
+def test_a_setting_for_one_database_goes_before_the_roles(request: pytest.FixtureRequest) -> None:
+    name = connection.settings_dict["NAME"]
+    with psycopg.connect(settings.DATABASE_ADMIN_URL, dbname=name, autocommit=True) as on:
+        on.execute(
+            sql.SQL("ALTER ROLE timerecord_app IN DATABASE {} SET search_path = public").format(
+                sql.Identifier(name)
+            )
+        )
+        found = database.mend(on, database.cluster(on))
+        assert "role timerecord_app: search_path is set for this database, should not be" in [
+            difference.text for difference in found
+        ]
+        assert list(database.cluster(on)) == []
+
+
 @pytest.mark.django_db(databases=["default", "owner"])
 @pytest.mark.parametrize(
     ("spoil", "said"),
@@ -84,6 +116,20 @@ def test_from_nothing_by_a_master_user(tmp_path: Path) -> None:
         (
             "GRANT UPDATE ON work_session_history TO timerecord_import",
             "role timerecord_import has UPDATE on work_session_history",
+        ),
+        ("GRANT SELECT ON scope_keys TO timerecord_app", "role timerecord_app has SELECT on scope_keys"),
+        ("REVOKE INSERT ON users FROM timerecord_app", "role timerecord_app lacks INSERT on users"),
+        (
+            "REVOKE ALL ON SEQUENCE users_id_seq FROM timerecord_import",
+            "role timerecord_import lacks UPDATE on users_id_seq",
+        ),
+        (
+            "ALTER TABLE users DISABLE ROW LEVEL SECURITY",
+            "table users has policies, but no row-level security",
+        ),
+        (
+            "ALTER TABLE work_sessions DISABLE TRIGGER work_sessions_history_update",
+            "trigger work_sessions_history_update of work_sessions is not always enabled",
         ),
         ("GRANT CREATE ON SCHEMA timerecord TO timerecord_app", "role timerecord_app has not USAGE alone"),
         (
@@ -104,9 +150,9 @@ def test_what_differs_is_named_and_mended(spoil: str, said: str) -> None:
     owner.ensure_connection()
     on = owner.connection
     on.execute(sql.SQL(spoil))
-    assert said in " ".join(difference.text for difference in database.inside(on, scope.keys()))
-    assert database.mend(on, database.inside(on, scope.keys()))
-    assert list(database.inside(on, scope.keys())) == []
+    assert said in " ".join(difference.text for difference in everything_inside(on))
+    assert database.mend(on, everything_inside(on))
+    assert list(everything_inside(on)) == []
     assert on.execute(sql.SQL("SELECT pg_get_functiondef('scope_all'::regproc)")).fetchone()[0].count("reach")
 
 

@@ -184,7 +184,7 @@ $body$;
 REVOKE ALL ON FUNCTION record_event(text, bigint, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION record_event(text, bigint, jsonb) TO timerecord_app;
 
--- Read by whom it is about and who did it, by the tenant's admins and by the platform; written by triggers.
+-- Read by whom it is about and, as long as they are in that tenant, by who did it; by the tenant's admins and by the platform; written by triggers.
 REVOKE ALL ON audit_events FROM timerecord_app, timerecord_import;
 GRANT SELECT ON audit_events TO timerecord_app, timerecord_import;
 REVOKE ALL ON SEQUENCE audit_events_id_seq FROM timerecord_app, timerecord_import;
@@ -193,7 +193,7 @@ ALTER TABLE audit_events ENABLE ROW LEVEL SECURITY;
 DROP POLICY IF EXISTS see ON audit_events;
 CREATE POLICY see ON audit_events FOR SELECT TO timerecord_app
     USING (
-        actor_id = (SELECT scope_user())
+        (actor_id = (SELECT scope_user()) AND tenant_id IS NOT DISTINCT FROM (SELECT scope_own_tenant()))
         OR (subject_id = (SELECT scope_user()) AND (kind LIKE 'users.%' OR kind LIKE 'sign\_%'))
         OR tenant_id = (SELECT scope_tenant())
         OR (SELECT scope_all())

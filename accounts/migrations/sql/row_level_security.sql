@@ -46,8 +46,25 @@ DROP POLICY IF EXISTS remove ON users;
 CREATE POLICY remove ON users FOR DELETE TO timerecord_app
     USING ((tenant_id = (SELECT scope_tenant()) AND role <> 'platform_admin') OR (SELECT scope_all()));
 
+-- Made by somebody in the tenant, or by the platform; which a tenant admin may change, and so not on UPDATE too.
 DROP POLICY IF EXISTS tenant ON role_codes;
-CREATE POLICY tenant ON role_codes TO timerecord_app
+DROP POLICY IF EXISTS make ON role_codes;
+CREATE POLICY make ON role_codes FOR INSERT TO timerecord_app
+    WITH CHECK (
+        (
+            tenant_id = (SELECT scope_tenant())
+            AND (created_by IS NULL OR created_by IN (SELECT users_in_scope()))
+        )
+        OR (SELECT scope_all())
+    );
+DROP POLICY IF EXISTS see ON role_codes;
+CREATE POLICY see ON role_codes FOR SELECT TO timerecord_app
+    USING (tenant_id = (SELECT scope_tenant()) OR (SELECT scope_all()));
+DROP POLICY IF EXISTS change ON role_codes;
+CREATE POLICY change ON role_codes FOR UPDATE TO timerecord_app
+    USING (tenant_id = (SELECT scope_tenant()) OR (SELECT scope_all()));
+DROP POLICY IF EXISTS remove ON role_codes;
+CREATE POLICY remove ON role_codes FOR DELETE TO timerecord_app
     USING (tenant_id = (SELECT scope_tenant()) OR (SELECT scope_all()));
 
 DROP POLICY IF EXISTS tenant ON password_resets;

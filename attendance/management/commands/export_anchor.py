@@ -56,9 +56,11 @@ class Command(BaseCommand):
             raise CommandError(f"{known}: {error}") from error
         if (anchor.tenant_uid, anchor.month) != (tenant.tenant_uid, month):
             raise CommandError(f"{known} is the anchor of {anchor.tenant_uid} {anchor.month}.")
-        findings = chains.check(anchor, tenant)
+        findings, notices = chains.check(anchor, tenant)
         for finding in findings:
             self.stdout.write(str(finding))
+        for notice in notices:
+            self.stdout.write(f"Notice: {notice}")
         if findings:
             raise CommandError(f"{name}: {len(findings):,} findings against the anchor {anchor.digest}.")
         self.stdout.write(f"{name}: the history fits the anchor {anchor.digest}.")

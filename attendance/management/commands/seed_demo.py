@@ -11,7 +11,7 @@ from django.db import IntegrityError
 from accounts.models import Role, User
 from attendance import demo
 from attendance.calculations import DAY, day_start, work_date
-from tenants.database import connected_as
+from tenants.database import RoleError, connected_as
 from timerecord.core import clock
 
 
@@ -41,15 +41,21 @@ class Command(BaseCommand):
         if not settings.LOCAL_TRIAL:
             raise CommandError("The demo accounts' password is public: set LOCAL_TRIAL=true, or do without.")
         # It writes a past that nobody clocked, as an import does, and by the same door.
-        with connected_as("import"):
-            if options["accounts"]:
-                accounts = demo.accounts()
-                if not accounts:
-                    raise CommandError("There are no demo data here; seed_demo without --accounts adds them.")
-                self._print_accounts(accounts)
-                return
-            self._add(options["today"])
-            self._print_accounts(demo.shown_first(demo.accounts()))
+        try:
+            with connected_as("import"):
+                self._run(options)
+        except RoleError as error:
+            raise CommandError(str(error)) from error
+
+    def _run(self, options: dict[str, Any]) -> None:
+        if options["accounts"]:
+            accounts = demo.accounts()
+            if not accounts:
+                raise CommandError("There are no demo data here; seed_demo without --accounts adds them.")
+            self._print_accounts(accounts)
+            return
+        self._add(options["today"])
+        self._print_accounts(demo.shown_first(demo.accounts()))
 
     def _add(self, today: dt.date | None) -> None:
         now = clock.now()

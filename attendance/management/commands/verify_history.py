@@ -25,15 +25,17 @@ class Command(BaseCommand):
         """Say what was found. CommandError if there is anything, or no such tenant."""
         with scope.everything("the history is verified"):
             tenant = tenant_of(options["tenant"]) if options["tenant"] else None
-            verified = chains.verify(tenant)
-        for finding in verified.findings:
-            self.stdout.write(str(finding))
+            verified = chains.verify(tenant, report=self._say)
         looked_at = (
             f"{verified.rows:,} rows of {verified.employees:,} employees, {verified.sessions:,} work sessions"
         )
         if verified.findings:
             raise CommandError(f"{len(verified.findings):,} findings in {looked_at}.")
         self.stdout.write(f"Nothing to find in {looked_at}.")
+
+    def _say(self, finding: chains.Finding) -> None:
+        self.stdout.write(str(finding))
+        self.stdout.flush()
 
 
 def tenant_of(uid: str) -> Tenant:

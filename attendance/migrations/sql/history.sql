@@ -2,8 +2,6 @@
 -- docs/adr/0009-history.md says why it is so, and which check finds what. Works in the schema timerecord; can be
 -- run again.
 SET LOCAL lock_timeout = '5s';
--- Nobody writes between the first state below and the first trigger.
-LOCK TABLE work_sessions IN SHARE ROW EXCLUSIVE MODE;
 
 -- An instant as it stands in the history: UTC, to the microsecond.
 CREATE OR REPLACE FUNCTION utc_text(at timestamptz) RETURNS text
@@ -130,8 +128,20 @@ BEGIN
             WHEN NOT change.stays THEN 'identity'
             WHEN who.door IN ('import', 'migration') THEN NULL
             WHEN who.actor_id IS NULL THEN 'actor'
-            WHEN who.door = 'clock' THEN CASE WHEN who.actor_id <> change.user_id THEN 'clock' END
-            WHEN coalesce(btrim(who.reason, E' \t\r\n\u3000'), '') = '' THEN 'reason'
+            WHEN who.door = 'clock' THEN
+                CASE
+                    WHEN who.actor_id <> change.user_id
+                        OR change.operation = 'update' AND change.before - 'end_time' <> change.after - 'end_time'
+                    THEN 'clock'
+                END
+            -- One character that can be seen; the same whatever the locale takes for a space.
+            WHEN coalesce(
+                who.reason COLLATE "C" !~ (
+                    '[^\u0001-\u0020\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f'
+                    '\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0]'
+                ),
+                true
+            ) THEN 'reason'
         END;
         IF refused IS NOT NULL THEN
             RAISE EXCEPTION USING
@@ -140,7 +150,7 @@ BEGIN
                     WHEN 'actor' THEN 'nobody is named who changes this work session'
                     WHEN 'reason' THEN 'a correction of a work session needs a reason'
                     WHEN 'identity' THEN 'a work session never changes hands, nor its id'
-                    ELSE 'through the door clock somebody changes their own work sessions only'
+                    ELSE 'through the door clock somebody begins and ends their own work sessions, and nothing else'
                 END,
                 CONSTRAINT = format('work_sessions_%s_required', refused),
                 SCHEMA = TG_TABLE_SCHEMA,
@@ -218,42 +228,3 @@ CREATE POLICY see ON work_session_history FOR SELECT TO timerecord_app
     USING (user_id IN (SELECT users_in_scope()) OR (SELECT scope_all()));
 DROP POLICY IF EXISTS import ON work_session_history;
 CREATE POLICY import ON work_session_history FOR SELECT TO timerecord_import USING (true);
-
--- What was there before the history is its beginning: one row an employee, as for an import.
-DO $begin$
-DECLARE
-    change record;
-    entry work_session_history;
-BEGIN
-    IF EXISTS (SELECT FROM work_session_history) THEN
-        RETURN;
-    END IF;
-    FOR change IN
-        SELECT
-            user_id,
-            jsonb_build_object(
-                'sessions', count(*),
-                'ids', range_agg(int8range(id, id, '[]'))::text,
-                'digest', encode(sha256(string_agg(
-                    work_session_bytes(id, start_time, end_time, end_unknown, created_at), '' ORDER BY id
-                )), 'hex')
-            ) AS after
-        FROM work_sessions
-        GROUP BY user_id
-        ORDER BY user_id
-    LOOP
-        entry.user_id := change.user_id;
-        entry.seq := 1;
-        entry.at := clock_timestamp();
-        entry.door := 'migration';
-        entry.reason := 'what was there before the history began';
-        entry.after := change.after;
-        entry.previous := decode(repeat('00', 32), 'hex');
-        INSERT INTO work_session_history (user_id, seq, operation, at, door, reason, after, previous, digest)
-        VALUES (
-            entry.user_id, entry.seq, entry.operation, entry.at, entry.door, entry.reason, entry.after, entry.previous,
-            work_session_history_digest(entry)
-        );
-    END LOOP;
-END
-$begin$;

@@ -35,14 +35,15 @@ CREATE POLICY remove ON work_sessions FOR DELETE TO timerecord_app
         ((SELECT scope_tenant()) IS NOT NULL AND user_id IN (SELECT users_in_scope())) OR (SELECT scope_all())
     );
 
--- What an import left beside the rows is the platform's to look after; of what it refused, the tenant's too.
+-- What an import left beside the rows is the platform's to look after; what it refused, the tenant's to read.
 DROP POLICY IF EXISTS platform ON import_sources;
 CREATE POLICY platform ON import_sources TO timerecord_app USING ((SELECT scope_all()));
 DROP POLICY IF EXISTS platform ON imported_rows;
 CREATE POLICY platform ON imported_rows TO timerecord_app USING ((SELECT scope_all()));
+DROP POLICY IF EXISTS platform ON import_quarantine;
+CREATE POLICY platform ON import_quarantine TO timerecord_app USING ((SELECT scope_all()));
 DROP POLICY IF EXISTS tenant ON import_quarantine;
-CREATE POLICY tenant ON import_quarantine TO timerecord_app
-    USING (tenant = (SELECT scope_tenant()) OR (SELECT scope_all()));
+CREATE POLICY tenant ON import_quarantine FOR SELECT TO timerecord_app USING (tenant = (SELECT scope_tenant()));
 
 DROP POLICY IF EXISTS import ON work_sessions;
 CREATE POLICY import ON work_sessions TO timerecord_import USING (true) WITH CHECK (true);

@@ -82,16 +82,20 @@ def _parts(on: psycopg.Connection[Any], *, set_passwords: bool) -> Iterator[Iter
         _become_able_to_act_as_owner(on)
     yield database.schema(on)
     on.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(database.OWNER)))
-    yield database.inside(on, scope.keys())
+    yield database.inside(on, scope.keys(), forget_others=True)
 
 
 def _set_passwords(on: psycopg.Connection[Any]) -> None:
     # Compared they cannot be, so they are set each time.
     for entry in settings.DATABASES.values():
         if entry["USER"] in database.ROLES and entry["PASSWORD"]:
+            # Never in clear text, which the server may log.
+            hashed = on.pgconn.encrypt_password(
+                entry["PASSWORD"].encode(), entry["USER"].encode(), b"scram-sha-256"
+            )
             on.execute(
                 sql.SQL("ALTER ROLE {} PASSWORD {}").format(
-                    sql.Identifier(entry["USER"]), sql.Literal(entry["PASSWORD"])
+                    sql.Identifier(entry["USER"]), sql.Literal(hashed.decode())
                 )
             )
 

@@ -1,0 +1,17 @@
+SET LOCAL lock_timeout = '5s';
+DROP POLICY IF EXISTS see ON work_sessions;
+DROP POLICY IF EXISTS add ON work_sessions;
+DROP POLICY IF EXISTS change ON work_sessions;
+DROP POLICY IF EXISTS remove ON work_sessions;
+DROP POLICY IF EXISTS platform ON import_sources;
+DROP POLICY IF EXISTS platform ON imported_rows;
+DROP POLICY IF EXISTS platform ON import_quarantine;
+DROP POLICY IF EXISTS tenant ON import_quarantine;
+DROP POLICY IF EXISTS import ON work_sessions;
+DROP POLICY IF EXISTS import ON import_sources;
+DROP POLICY IF EXISTS import ON imported_rows;
+DROP POLICY IF EXISTS import ON import_quarantine;
+ALTER TABLE work_sessions DISABLE ROW LEVEL SECURITY;
+ALTER TABLE import_sources DISABLE ROW LEVEL SECURITY;
+ALTER TABLE imported_rows DISABLE ROW LEVEL SECURITY;
+ALTER TABLE import_quarantine DISABLE ROW LEVEL SECURITY;
