@@ -1,7 +1,7 @@
 from typing import TYPE_CHECKING, Any
 
 from django.apps import AppConfig
-from django.contrib.auth.signals import user_logged_in
+from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.http import HttpRequest
 
 from tenants.middleware import TENANT_KEY
@@ -19,8 +19,19 @@ class AccountsConfig(AppConfig):
 
         audit.connect()
         user_logged_in.connect(_remember_tenant, dispatch_uid="accounts.remember_tenant")
+        user_logged_out.connect(_forget, dispatch_uid="accounts.forget")
 
 
 def _remember_tenant(request: HttpRequest, user: "User", **_: Any) -> None:
     """The scope of later requests comes from there, before anything is read of the user."""
+    from accounts.middleware import mark
+
     request.session[TENANT_KEY] = user.tenant_id
+    mark(request, signed_in=True)
+
+
+def _forget(request: HttpRequest, **_: Any) -> None:
+    """Who signed out need not be told later that they were signed out."""
+    from accounts.middleware import mark
+
+    mark(request, signed_in=False)

@@ -11,15 +11,25 @@ from accounts.models import User
 from tenants import scope
 from tenants.scope import Door, Reach, Scope
 
+LONGEST_DEVICE = 300
+
 
 def record(kind: str, subject: int | None, **details: Any) -> None:
-    """Write one event about a user, None for somebody unknown: `sign_in`, `sign_in.failed`, `sign_out`.
+    """Write one event about a user, None for somebody unknown.
+
+    Its kind is `sign_in`, `sign_in.failed`, `sign_in.locked` or `sign_out`.
 
     The scope says who did it and from where, and must reach that user. Never hand over what somebody typed:
     a password lands in the wrong field now and then.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT record_event(%s, %s, %s)", [kind, subject, json.dumps(details)])
+
+
+def device(request: HttpRequest | None) -> str:
+    """Return what the browser calls itself, cut to what somebody would read; "" without a request."""
+    given = request.headers.get("User-Agent", "") if request else ""
+    return "".join(c for c in given if c.isprintable())[:LONGEST_DEVICE]
 
 
 def connect() -> None:
@@ -30,13 +40,13 @@ def connect() -> None:
 
 def _signed_in(request: HttpRequest, user: User, **_: Any) -> None:
     with scope.enter(_own(user, request)):
-        record("sign_in", user.pk)
+        record("sign_in", user.pk, device=device(request))
 
 
 def _signed_out(request: HttpRequest, user: User | None, **_: Any) -> None:
     if user is not None:
         with scope.enter(_own(user, request)):
-            record("sign_out", user.pk)
+            record("sign_out", user.pk, device=device(request))
 
 
 def _own(user: User, request: HttpRequest) -> Scope:

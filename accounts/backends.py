@@ -1,36 +1,36 @@
+import functools
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.backends import BaseBackend
-from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
 
-from accounts import audit
+from accounts import actions, audit, mail
 from accounts.models import User
-from accounts.querysets import normalise_email
 from tenants import scope
-from tenants.scope import Door, Reach
-from timerecord.core import clock
+from tenants.scope import Reach
+from timerecord.core.afterwards import after_answer
 
 
 class EmailBackend(BaseBackend):
     """Signs people in by e-mail address and password, and finds the user of a session."""
 
+    @sensitive_variables("password")
     def authenticate(
         self, request: HttpRequest | None, email: str = "", password: str = "", **_: Any
     ) -> User | None:
-        """Return the user, or None for an unknown address, a wrong password or an account out of use.
+        """Return the user; None for an unknown address, a wrong password, an account locked or out of use.
 
-        The password is taken as it was typed. An unknown address costs a hash as a known one does.
+        The password is taken as it was typed. Each of these costs the same. Who gets locked is told by mail,
+        after the answer: before it, it would take longer than all other refusals.
         """
         address = request.META.get("REMOTE_ADDR") if request else None
-        with scope.everything("somebody signs in", door=Door.CLOCK, address=address):
-            user = User.objects.in_scope().with_tenant().filter(email=normalise_email(email)).first()
-            if user is None:
-                make_password(password)
-            elif user.check_password(password) and user.is_active and not user.is_locked(clock.now()):
-                return user
-            audit.record("sign_in.failed", user.pk if user else None)
-            return None
+        device = audit.device(request)
+        attempt = actions.attempt_sign_in(email, password, address=address, device=device)
+        if attempt.locked:
+            after_answer(request, functools.partial(_tell_of_lock, attempt.locked))
+        return attempt.user
 
     def get_user(self, user_id: int) -> User | None:
         """Return the user of a session with the tenant; None if either was suspended or is gone.
@@ -41,3 +41,8 @@ class EmailBackend(BaseBackend):
         user = User.objects.in_scope().with_tenant().filter(pk=user_id).first()
         moved = user and scope.current().reach is Reach.OWN and user.tenant_id != scope.current().tenant
         return user if user and user.is_active and not moved else None
+
+
+def _tell_of_lock(user: User) -> None:
+    minutes = settings.SIGN_IN_LOCK_SECONDS // 60
+    mail.send(user, "locked", {"minutes": minutes}, user.language or settings.LANGUAGE_CODE)

@@ -1,11 +1,14 @@
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib.auth import authenticate
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
+from accounts import throttling
 from accounts.models import User
 
 
@@ -39,20 +42,39 @@ class SignInForm(forms.Form):
         self.request = request
         self.user: User | None = None
 
+    @sensitive_variables("password")
     def clean(self) -> dict[str, Any]:
-        """Find the user; one message for every way in which that can fail."""
+        """Find the user; one message for every way in which that can fail.
+
+        TooManyError after too many failures from the same network: then nothing is looked at.
+        """
         email, password = self.cleaned_data.get("email"), self.cleaned_data.get("password")
         if email is not None and password is not None:
+            self._count()
             user = authenticate(self.request, email=email, password=password)
             if not isinstance(user, User):
                 raise ValidationError(
                     _(
-                        "E-mail address and password do not match. If this keeps happening, please ask your "
-                        "administrator: the account may be suspended or locked."
+                        "E-mail address and password do not match, or this account cannot be used. After "
+                        "five wrong passwords it is locked for 15 minutes: please wait, then try again, or "
+                        "choose a new password. If that does not help, please ask your administrator."
                     )
                 )
+            self._count(failed=False)
             self.user = user
         return self.cleaned_data
+
+    def _count(self, *, failed: bool = True) -> None:
+        """Take each attempt for a failure, and back once it was none: many at once get no further."""
+        if self.request is None:
+            return
+        who = ("sign_in", throttling.client_key(self.request))
+        if not failed:
+            throttling.take_back(*who)
+        elif not throttling.hit(
+            *who, limit=settings.SIGN_IN_FAILURES_PER_ADDRESS, seconds=settings.SIGN_IN_ADDRESS_SECONDS
+        ):
+            raise throttling.TooManyError(throttling.seconds_left(*who))
 
     def get_user(self) -> User | None:
         """Return who signed in, as Django's view asks for it."""

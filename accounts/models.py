@@ -7,9 +7,16 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.hashers import make_password, verify_password
 from django.db import models
 from django.db.models.functions import Lower, Now
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
-from accounts.querysets import AuditEventQuerySet, UserManager, UserQuerySet
+from accounts.querysets import (
+    AuditEventQuerySet,
+    PasswordResetQuerySet,
+    RoleCodeQuerySet,
+    UserManager,
+    UserQuerySet,
+)
 from tenants import scope
 from tenants.models import DEFAULT_ZONE, Tenant
 from timerecord.core import clock
@@ -65,6 +72,10 @@ class User(AbstractBaseUser):
     must_change_password = models.BooleanField(_("must change the password"), default=False, db_default=False)
     failed_attempts = models.PositiveIntegerField(_("failed attempts"), default=0, db_default=0)
     locked_until = models.DateTimeField(_("locked until"), null=True, blank=True)
+    # Part of what a session is good for: one more, and all sessions of this user end.
+    session_epoch = models.IntegerField(_("session epoch"), default=0, db_default=0, editable=False)
+    # What the user chose to read and be written to in; none: what the browser asks for.
+    language = models.CharField(_("language"), max_length=8, null=True, blank=True)  # noqa: DJ001
     first_name = models.CharField(_("first name"), null=True, blank=True)  # noqa: DJ001
     last_name = models.CharField(_("last name"), null=True, blank=True)  # noqa: DJ001
     created_at = models.DateTimeField(_("created at"), default=clock.now, db_default=Now(), editable=False)
@@ -108,6 +119,11 @@ class User(AbstractBaseUser):
         """Whether this user may be signed in: neither the user nor the tenant is suspended."""
         return self.status == UserStatus.ACTIVE and (self.tenant is None or self.tenant.is_active)
 
+    def _get_session_auth_hash(self, secret: str | bytes | None = None) -> str:
+        """Return what a session keeps of its user: a new password, or a new epoch, ends the session."""
+        value = f"{self.session_epoch}:{self.password}"
+        return salted_hmac("accounts.User.session", value, secret=secret, algorithm="sha256").hexdigest()
+
     def validate_constraints(self, exclude: Collection[str] | None = None) -> None:
         """Raise ValidationError also for an address that a user has whom the scope does not reach.
 
@@ -129,7 +145,10 @@ class User(AbstractBaseUser):
         fits, is_old = verify_password(raw_password, self.password)
         if not (fits and is_old):
             return fits
-        new = make_password(raw_password)
+        return self.replace_hash(raw_password, make_password(raw_password))
+
+    def replace_hash(self, raw_password: str, new: str) -> bool:
+        """Store a new hash of the password that fitted; False if another password came meanwhile."""
         if User.objects.in_scope().filter(pk=self.pk, password=self.password).update(password=new):
             self.password = new
             return True
@@ -173,6 +192,8 @@ class RoleCode(models.Model):
     )
     created_at = models.DateTimeField(_("created at"), default=clock.now, db_default=Now(), editable=False)
 
+    objects = RoleCodeQuerySet.as_manager()
+
     class Meta:
         db_table = "role_codes"
         verbose_name = _("role code")
@@ -189,7 +210,7 @@ class RoleCode(models.Model):
 
 
 class PasswordReset(models.Model):
-    """A single-use link to choose a new password. Only the hash of its token is stored."""
+    """A token that was mailed to a user: accounts.tokens says what for. Only its digest is stored."""
 
     user = models.ForeignKey(
         User,
@@ -198,10 +219,15 @@ class PasswordReset(models.Model):
         related_name="password_resets",
         verbose_name=_("user"),
     )
-    token = models.CharField(_("SHA-256 of the token"), max_length=64)
+    purpose = models.CharField(_("purpose"), max_length=16, default="reset", db_default="reset")
+    token = models.CharField(_("digest of the token"), max_length=64)
+    data = models.JSONField(_("data"), null=True, blank=True)
+    tries = models.PositiveSmallIntegerField(_("tries"), default=0, db_default=0)
     expires_at = models.DateTimeField(_("expires at"))
     used_at = models.DateTimeField(_("used at"), null=True, blank=True)
     created_at = models.DateTimeField(_("created at"), default=clock.now, db_default=Now(), editable=False)
+
+    objects = PasswordResetQuerySet.as_manager()
 
     class Meta:
         db_table = "password_resets"
@@ -211,6 +237,21 @@ class PasswordReset(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class ThrottleCounter(models.Model):
+    """How often somebody tried something lately. Belongs to no tenant; see accounts/throttling.py."""
+
+    key = models.CharField(max_length=64, primary_key=True)
+    hits = models.IntegerField()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "throttle_counters"
+        indexes = [models.Index(fields=["expires_at"], name="throttle_counters_expires_idx")]
+
+    def __str__(self) -> str:
+        return f"{self.key[:8]} {self.hits}"
 
 
 class AuditEvent(models.Model):

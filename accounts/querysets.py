@@ -7,7 +7,7 @@ from tenants.querysets import ScopedQuerySet
 from tenants.scope import Reach
 
 if TYPE_CHECKING:
-    from accounts.models import AuditEvent, User  # noqa: F401 # named in quotes
+    from accounts.models import AuditEvent, PasswordReset, RoleCode, User  # noqa: F401 # named in quotes
 
 INVISIBLE_IN_ADDRESSES = "\ufeff"
 
@@ -59,3 +59,17 @@ class AuditEventQuerySet(ScopedQuerySet["AuditEvent"]):
         found = scope.current()
         kept = super().in_scope()
         return kept.filter(tenant_id=found.tenant) if found.reach is Reach.OWN else kept
+
+
+class RoleCodeQuerySet(ScopedQuerySet["RoleCode"]):
+    """Sets of role codes: a tenant's, nobody's own."""
+
+    tenant_path = "tenant"
+    user_path = None
+
+
+class PasswordResetQuerySet(ScopedQuerySet["PasswordReset"]):
+    """Sets of tokens that were mailed."""
+
+    tenant_path = "user__tenant"
+    user_path = "user"

@@ -1,10 +1,21 @@
 from django.urls import path
 
-from accounts import views
+from accounts import account_views, registration_views, views
 
 app_name = "accounts"
 
 urlpatterns = [
     path("sign-in", views.sign_in, name="sign_in"),
     path("sign-out", views.sign_out, name="sign_out"),
+    path("register", registration_views.register, name="register"),
+    path("password/forgot", registration_views.password_forgot, name="password_forgot"),
+    path("password/forgot/sent", registration_views.password_forgot_sent, name="password_forgot_sent"),
+    path("password/reset", registration_views.password_reset, name="password_reset"),
+    path("password/reset/<str:token>", registration_views.password_reset_link, name="password_reset_link"),
+    path("password/change", account_views.password_change, name="password_change"),
+    path("account", account_views.account, name="account"),
+    path("account/name", account_views.account_name, name="account_name"),
+    path("account/email", account_views.account_email, name="account_email"),
+    path("account/email/confirm", account_views.account_email_confirm, name="account_email_confirm"),
+    path("account/sign-out-everywhere", account_views.sign_out_everywhere, name="sign_out_everywhere"),
 ]

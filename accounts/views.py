@@ -2,9 +2,12 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LoginView, LogoutView
+from django.http import HttpRequest, HttpResponse
 
+from accounts import throttling
 from accounts.forms import SignInForm
-from timerecord.core.errors import is_question
+from tenants.middleware import end_transaction
+from timerecord.core.errors import is_question, too_many_requests
 
 
 class SignInView(LoginView):
@@ -13,6 +16,21 @@ class SignInView(LoginView):
     template_name = "accounts/sign_in.html"
     authentication_form = SignInForm
     redirect_authenticated_user = True
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Sign in; 429 with the time to wait after too many failures from the same network."""
+        # What is counted is committed before the password is looked at.
+        end_transaction(request)
+        try:
+            return super().post(request, *args, **kwargs)
+        except throttling.TooManyError as refusal:
+            return too_many_requests(request, refusal.seconds)
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        """Show the form again; the focus is where something is wrong, or where to go on."""
+        wrong = [name for name in form.fields if name in form.errors]
+        form.fields[(wrong or ["password"])[0]].widget.attrs["autofocus"] = True
+        return super().form_invalid(form)
 
     def get_redirect_url(self) -> str:
         """Return the page that was wanted; "" without one, or where it would lead in circles."""

@@ -55,6 +55,9 @@ DEPLOYED = {
     "DEBUG": "false",
     "SECRET_KEY": secrets.token_urlsafe(60),
     "ALLOWED_HOSTS": "timerecord.example",
+    "APP_BASE_URL": "https://timerecord.example",
+    "DEFAULT_FROM_EMAIL": "timerecord@timerecord.example",
+    "EMAIL_URL": "smtp+tls://mail.timerecord.example",
 }
 PYTEST = Check("pytest", [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup"])
 STATIC = [

@@ -87,6 +87,9 @@ def main() -> None:
     check_address(host, int(port_text))
     if host in EVERYWHERE:  # asked for: any name of this machine will do, a phone's way to it included
         os.environ.setdefault("ALLOWED_HOSTS", "*")
+    shown = "127.0.0.1" if host in EVERYWHERE else host
+    address = f"http://[{shown}]:{port_text}" if ":" in shown else f"http://{shown}:{port_text}"
+    os.environ.setdefault("APP_BASE_URL", address)  # links in mails
     try:
         django.setup()
         connection.ensure_connection()
@@ -98,10 +101,8 @@ def main() -> None:
     call_command("migrate", interactive=False, verbosity=0)
     demo = add_demo_data()
     forget_other_roles()
-    shown = "127.0.0.1" if host in EVERYWHERE else host
-    url_host = f"[{shown}]" if ":" in shown else shown
     pages = Pages()
-    pages.banner = f"\n{demo}\n\ntimerecord is ready: http://{url_host}:{port_text}/   (Ctrl-C stops it)"
+    pages.banner = f"\n{demo}\n\ntimerecord is ready: {address}/   (Ctrl-C stops it)"
     listen = f"[{host}]" if ":" in host else host
     # No reloader: it is a second process, which would outlive a kill -9 of the first.
     call_command(pages, f"{listen}:{port_text}", use_reloader=False)

@@ -65,6 +65,11 @@ class ScopeMiddleware:
         _roll_back()
 
 
+def end_transaction(request: HttpRequest) -> None:
+    """Commit what the request has done so far, and leave its scope: what follows says its own."""
+    request.until_answered.close()  # type: ignore[attr-defined]
+
+
 def _roll_back() -> None:
     if scope.is_named():
         transaction.set_rollback(True)

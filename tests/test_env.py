@@ -16,12 +16,19 @@ GOOD = {
     "ALLOWED_HOSTS": "time.example.com,time.example.jp",
     "DATABASE_URL": "postgresql://app:pa%2Fss@db.example.com:5433/timerecord",
     "SESSION_TTL_SECONDS": "600",
+    "APP_BASE_URL": "https://time.example.com",
+    "DEFAULT_FROM_EMAIL": "timerecord@example.com",
+    "EMAIL_URL": "smtp+tls://app:pa%2Fss@mail.example.com:2525",
 }
 SHAPES = {
     "SECRET_KEY": "a random text of at least 50 characters, kept secret",
     "ALLOWED_HOSTS": "the host names that the service answers to, separated by commas",
     "DATABASE_URL": "postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
     "SESSION_TTL_SECONDS": "the seconds that somebody stays signed in, a whole number from 300 to 2678400",
+    "APP_BASE_URL": "the address at which people reach the service, https://HOST without a path",
+    "DEFAULT_FROM_EMAIL": "the sender of the mails, NAME <ADDRESS>",
+    "EMAIL_URL": "smtp+tls://USER:PASSWORD@HOST:PORT (also smtp://, smtp+ssl://), consolemail:// or "
+    "filemail:///FOLDER",
     "DEBUG": "true or false",
     "LOCAL_TRIAL": "true or false",
 }
@@ -30,10 +37,13 @@ MALFORMED = {
     "ALLOWED_HOSTS": " , ,",
     "DATABASE_URL": "mysql://app:hush-hush@db.example.com/timerecord",
     "SESSION_TTL_SECONDS": "hush-hush hours",
+    "APP_BASE_URL": "http://hush-hush.example.com/path",
+    "DEFAULT_FROM_EMAIL": "hush-hush",
+    "EMAIL_URL": "hush-hush://mail.example.com",
     "DEBUG": "hush-hush",
     "LOCAL_TRIAL": "hush-hush",
 }
-REQUIRED = ["SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL"]
+REQUIRED = ["SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "APP_BASE_URL", "DEFAULT_FROM_EMAIL", "EMAIL_URL"]
 
 
 def start(variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -204,6 +214,77 @@ class TestDatabase:
         assert problems(self.read, {"DATABASE_URL": url}) == [
             "DATABASE_URL is malformed. It should be postgresql://USER:PASSWORD@HOST:PORT/DATABASE."
         ]
+
+
+class TestMail:
+    def read(self, env: Environment) -> dict[str, Any]:
+        return env.mail("EMAIL_URL")
+
+    @pytest.mark.parametrize(
+        ("url", "backend", "entry"),
+        [
+            (
+                "smtp+tls://app:pa%2Fss@mail.example.com:2525",
+                "smtp",
+                {
+                    "EMAIL_HOST": "mail.example.com",
+                    "EMAIL_PORT": 2525,
+                    "EMAIL_HOST_USER": "app",
+                    "EMAIL_HOST_PASSWORD": "pa/ss",
+                    "EMAIL_USE_TLS": True,
+                },
+            ),
+            ("smtp+ssl://mail.example.com", "smtp", {"EMAIL_PORT": 465, "EMAIL_USE_SSL": True}),
+            ("smtp://mail.example.com", "smtp", {"EMAIL_PORT": 25}),
+            ("consolemail://", "console", {}),
+            ("filemail:///var/mail/out", "filebased", {"EMAIL_FILE_PATH": "/var/mail/out"}),
+        ],
+    )
+    def test_a_url(self, url: str, backend: str, entry: dict[str, Any]) -> None:
+        found = self.read(Environment({"EMAIL_URL": url}))
+        assert {key: found[key] for key in entry} == entry
+        assert found["EMAIL_BACKEND"] == f"django.core.mail.backends.{backend}.EmailBackend"
+
+    @pytest.mark.parametrize("url", ["mail.example.com", "smtp+tls://", "https://mail.example.com", "hush"])
+    def test_no_url_of_a_mail_server(self, url: str) -> None:
+        (problem,) = problems(self.read, {"EMAIL_URL": url})
+        assert problem.startswith("EMAIL_URL is malformed. It should be smtp+tls://")
+
+
+class TestSite:
+    def read(self, env: Environment) -> str:
+        return env.site("SITE")
+
+    @pytest.mark.parametrize(
+        ("value", "site"),
+        [
+            ("https://time.example.com", "https://time.example.com"),
+            ("https://time.example.com/", "https://time.example.com"),
+            ("https://time.example.com:8443", "https://time.example.com:8443"),
+        ],
+    )
+    def test_its_address(self, value: str, site: str) -> None:
+        assert self.read(Environment({"SITE": value})) == site
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "time.example.com",
+            "http://time.example.com",
+            "https://",
+            "https://time.example.com/path",
+            "https://time.example.com?x",
+            "https://me@time.example.com",
+        ],
+    )
+    def test_anything_else(self, value: str) -> None:
+        assert len(problems(self.read, {"SITE": value})) == 1
+
+    def test_a_trial_does_without_tls(self) -> None:
+        def read(env: Environment) -> str:
+            return env.site("SITE", plain=True)
+
+        assert read(Environment({"SITE": "http://127.0.0.1:8000"})) == "http://127.0.0.1:8000"
 
 
 def test_all_that_is_wrong_is_told_at_once_in_the_order_in_which_it_was_read() -> None:

@@ -26,17 +26,17 @@ TABLES = {
     "tenants": "id tenant_uid name contact_email time_zone status created_at",
     "users": (
         "id tenant_id username email password_hash role status must_change_password failed_attempts "
-        "locked_until first_name last_name created_at"
+        "locked_until first_name last_name created_at session_epoch language"
     ),
     "role_codes": ("id tenant_id code expires_at max_uses usage_count is_disabled created_by created_at"),
-    "password_resets": "id user_id token expires_at used_at created_at",
+    "password_resets": "id user_id purpose token data tries expires_at used_at created_at",
     "work_sessions": "id user_id start_time end_time end_unknown created_at",
 }
 NULLABLE = {
     "tenants": "name contact_email",
-    "users": "tenant_id locked_until first_name last_name",
+    "users": "tenant_id locked_until first_name last_name language",
     "role_codes": "expires_at max_uses created_by",
-    "password_resets": "used_at",
+    "password_resets": "data used_at",
     "work_sessions": "end_time",
 }
 INDEXES = {

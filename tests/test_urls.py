@@ -11,9 +11,21 @@ from django.urls.resolvers import RoutePattern
 OPEN = {
     "accounts:sign_in": (200, 200),
     "accounts:sign_out": (405, 302),
+    "accounts:register": (200, 200),
+    "accounts:password_forgot": (200, 200),
+    "accounts:password_forgot_sent": (200, 405),
+    "accounts:password_reset": (200, 200),
+    "accounts:password_reset_link": (302, 405),
     "set_language": (302, 302),
 }
-EXAMPLES = {"int": 1, "str": "x", "slug": "x", "path": "x/y", "uuid": "0" * 8 + "-0000-4000-8000-" + "0" * 12}
+# As text, what the shape of a reset token asks for too.
+EXAMPLES = {
+    "int": 1,
+    "str": "x" * 43,
+    "slug": "x",
+    "path": "x/y",
+    "uuid": "0" * 8 + "-0000-4000-8000-" + "0" * 12,
+}
 
 
 def patterns(
@@ -72,7 +84,8 @@ def test_each_page_has_one_address_without_a_slash_at_its_end(employee_client: C
 
 
 @pytest.mark.parametrize(
-    "address", ["/static/css/timerecord.css", "/static/js/clock.js", "/static/img/icon.svg"]
+    "address",
+    ["/static/css/timerecord.css", "/static/js/clock.js", "/static/js/forms.js", "/static/img/icon.svg"],
 )
 def test_files_for_the_browser_are_open(client: Client, address: str) -> None:
     response = client.get(address)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -9,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 Value = TypeVar("Value")
 
 TRUE, FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+SMTP_PORTS = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}
 
 
 class Environment:
@@ -24,11 +26,13 @@ class Environment:
         self._variables = variables
         self._problems: list[str] = []
 
-    def text(self, name: str, shape: str, *, default: str | None = None, at_least: int = 1) -> str:
-        """Return the text of a variable, which must have at least so many characters."""
+    def text(
+        self, name: str, shape: str, *, default: str | None = None, at_least: int = 1, containing: str = ""
+    ) -> str:
+        """Return the text of a variable, which must have at least so many characters, these among them."""
 
         def parse(raw: str) -> str:
-            if len(raw) < at_least:
+            if len(raw) < at_least or containing not in raw:
                 raise ValueError
             return raw
 
@@ -81,6 +85,41 @@ class Environment:
             return entry
 
         return self._read(name, shape, parse, None if required else {}, {})
+
+    def mail(self, name: str, *, default: str | None = None) -> dict[str, Any]:
+        """Return Django's EMAIL_ settings that a URL stands for, the port and all included."""
+        shape = "smtp+tls://USER:PASSWORD@HOST:PORT (also smtp://, smtp+ssl://), consolemail:// or filemail:///FOLDER"
+
+        def parse(raw: str) -> dict[str, Any]:
+            scheme = raw.partition("://")[0]
+            entry = dict(environ.Env.email_url_config(raw))
+            if scheme == "filemail":
+                return {
+                    "EMAIL_BACKEND": entry["EMAIL_BACKEND"],
+                    "EMAIL_FILE_PATH": f"/{entry['EMAIL_FILE_PATH']}",
+                }
+            if scheme == "consolemail":
+                return {"EMAIL_BACKEND": entry["EMAIL_BACKEND"]}
+            if scheme not in SMTP_PORTS or not entry["EMAIL_HOST"]:
+                raise ValueError
+            del entry["EMAIL_FILE_PATH"]
+            return {**entry, "EMAIL_PORT": int(entry["EMAIL_PORT"] or SMTP_PORTS[scheme])}
+
+        return self._read(name, shape, parse, None if default is None else parse(default), {})
+
+    def site(self, name: str, *, default: str | None = None, plain: bool = False) -> str:
+        """Return the address of a site, https://HOST, without a slash at its end; http:// only if `plain`."""
+
+        def parse(raw: str) -> str:
+            parts = urlsplit(raw)
+            if parts.scheme not in (("https", "http") if plain else ("https",)) or not parts.hostname:
+                raise ValueError
+            if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
+                raise ValueError
+            return f"{parts.scheme}://{parts.netloc}"
+
+        shape = "the address at which people reach the service, https://HOST without a path"
+        return self._read(name, shape, parse, default, "")
 
     def complain_if_wrong(self) -> None:
         """Raise ImproperlyConfigured with a line for each variable that is missing or malformed."""

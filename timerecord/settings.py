@@ -65,6 +65,19 @@ if "owner" not in DATABASES:
 DATABASE_ADMIN_URL = env.text(
     "DATABASE_ADMIN_URL", "postgresql://USER:PASSWORD@HOST:PORT/DATABASE", default=""
 )
+# Links in mails lead there: never to the host that a request names, which anybody can forge.
+APP_BASE_URL = env.site(
+    "APP_BASE_URL", default="http://localhost:8000" if LOCAL_TRIAL else None, plain=LOCAL_TRIAL
+)
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text(
+    "DEFAULT_FROM_EMAIL",
+    "the sender of the mails, NAME <ADDRESS>",
+    default="timerecord <timerecord@localhost>" if LOCAL_TRIAL else None,
+    containing="@",
+)
+# EMAIL_BACKEND, EMAIL_HOST and the like. A trial prints its mails on the screen.
+globals().update(env.mail("EMAIL_URL", default="consolemail://" if LOCAL_TRIAL else None))
+EMAIL_TIMEOUT = 10
 env.complain_if_wrong()
 
 INSTALLED_APPS = [
@@ -81,6 +94,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    # Around all others: what it does takes place when they are done.
+    "timerecord.core.afterwards.AfterAnswerMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -91,8 +106,11 @@ MIDDLEWARE = [
     # One transaction, in which PostgreSQL knows whose rows these are, around everything that reads them.
     "tenants.middleware.ScopeMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.middleware.StaleSessionMiddleware",
     # A page is for those who signed in, unless its view says otherwise.
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "accounts.middleware.PasswordChangeMiddleware",
+    "accounts.languages.ChosenLanguageMiddleware",
     "accounts.middleware.TenantTimeZoneMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -126,6 +144,28 @@ PASSWORD_HASHERS = [
     "accounts.hashers.SmallLambdaArgon2PasswordHasher",
     "accounts.hashers.NodeBcryptPasswordHasher",
 ]
+# Beside the length, what guessers try first. Any Unicode, as it was typed.
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("username", "last_name", "first_name", "email")},
+    },
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "accounts.validators.MaximumLengthValidator", "OPTIONS": {"max_length": 1024}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+# Five wrong passwords lock an account. A network may fail more often: a whole company can be behind one
+# address, but so can somebody who tries one password on many accounts. docs/adr/0010-accounts.md.
+SIGN_IN_FAILURES_BEFORE_LOCK = 5
+SIGN_IN_LOCK_SECONDS = 15 * 60
+SIGN_IN_FAILURES_PER_ADDRESS = 30
+SIGN_IN_ADDRESS_SECONDS = 15 * 60
+# Where links and codes that go out by mail are kept: an accounts.tokens.Store.
+TOKEN_STORE = "accounts.tokens.DatabaseStore"  # noqa: S105 the name of a class
 LOGIN_URL = "accounts:sign_in"
 LOGIN_REDIRECT_URL = "attendance:home"
 LOGOUT_REDIRECT_URL = "accounts:sign_in"

@@ -1,11 +1,11 @@
-from django.contrib.auth.decorators import login_not_required
 from django.urls import include, path
-from django.views.i18n import set_language
+
+from accounts.account_views import set_language
 
 urlpatterns = [
     path("", include("attendance.urls")),
     path("", include("accounts.urls")),
-    path("language", login_not_required(set_language), name="set_language"),
+    path("language", set_language, name="set_language"),
 ]
 
 handler400 = "timerecord.core.errors.bad_request"

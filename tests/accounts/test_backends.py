@@ -1,40 +1,47 @@
 import datetime as dt
 from collections import Counter
+from typing import Any
 
+import argon2
+import bcrypt
 import pytest
 import time_machine
 from django.contrib.auth import authenticate
+from django.db import connection
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.backends import EmailBackend
-from accounts.hashers import NodeBcryptPasswordHasher, SmallLambdaArgon2PasswordHasher
+from accounts.hashers import STAND_IN
 from accounts.models import User, UserStatus
+from tenants import scope
 from tenants.models import Tenant, TenantStatus
-from tests.accounts.test_hashers import SHORT, node
-from tests.conftest import PASSWORD, MakeUser, japan
+from tests.accounts.test_hashers import WRITTEN_BY_BCRYPTJS, node
+from tests.conftest import EVERYTHING, PASSWORD, MakeUser, japan
 
 NOW = japan("2026-11-20 12:00")
-HASHERS = (SmallLambdaArgon2PasswordHasher, NodeBcryptPasswordHasher)
+OF_THE_OLD_COST = WRITTEN_BY_BCRYPTJS["タイムカード2025"]
+WRITES = ("INSERT", "UPDATE", "DELETE", "SELECT RECORD_EVENT")
 
 
 @pytest.fixture
 def hashing(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Count how often the real hashers are put to work."""
+    """Count how often Argon2 and bcrypt themselves are put to work."""
     calls: Counter[str] = Counter()
 
-    def spy(hasher: type, name: str) -> None:
-        original = getattr(hasher, name)
+    def spy(module: object, name: str, kind: str) -> None:
+        original = getattr(module, name)
 
-        def counted(self: object, *args: object) -> object:
-            calls[name] += 1
-            return original(self, *args)
+        def counted(*args: object, **kwargs: object) -> object:
+            calls[kind] += 1
+            return original(*args, **kwargs)
 
-        monkeypatch.setattr(hasher, name, counted)
+        monkeypatch.setattr(module, name, counted)
 
-    for hasher in HASHERS:
-        spy(hasher, "encode")
-        spy(hasher, "verify")
+    spy(argon2.low_level, "hash_secret", "argon2")
+    spy(argon2.PasswordHasher, "verify", "argon2")
+    spy(bcrypt, "checkpw", "bcrypt")
+    spy(bcrypt, "hashpw", "bcrypt")
     return calls
 
 
@@ -110,45 +117,110 @@ class TestOutOfUse:
 
 
 class TestCost:
-    """How long a refusal takes tells nobody whether an address is known."""
+    """How long a refusal takes tells nobody whether an address is known, or what became of its account."""
 
-    def cost(self, hashing: Counter[str], email: str, password: str) -> int:
+    @pytest.fixture
+    def known(self, make_user: MakeUser, other_tenant: Tenant) -> dict[str, User]:
+        """A user in each state, with a password of each kind."""
+        people = {
+            "active": make_user(),
+            "suspended": make_user(status=UserStatus.SUSPENDED),
+            "locked": make_user(locked_until=NOW + dt.timedelta(days=36500)),
+            "about to be locked": make_user(failed_attempts=4),
+            "must change the password": make_user(must_change_password=True),
+            "without a tenant": make_user(tenant=None),
+            "of a suspended tenant": make_user(tenant=other_tenant),
+            "with an address made up": make_user(email="x@placeholder.local"),
+            "without a password": make_user(),
+            "imported": make_user(),
+            "imported and suspended": make_user(status=UserStatus.SUSPENDED),
+        }
+        User.objects.filter(pk=people["without a password"].pk).update(password="!nothing fits this")
+        imported = [people["imported"].pk, people["imported and suspended"].pk]
+        User.objects.filter(pk__in=imported).update(password=node(OF_THE_OLD_COST))
+        Tenant.objects.filter(pk=other_tenant.pk).update(status=TenantStatus.SUSPENDED)
+        return people
+
+    @pytest.fixture
+    def known_committed(self, transactional_db: None) -> dict[str, str]:
+        """Addresses by what state their user is in."""
+        states: dict[str, dict[str, Any]] = {
+            "active": {},
+            "suspended": {"status": UserStatus.SUSPENDED},
+            "locked": {"locked_until": NOW + dt.timedelta(days=36500)},
+            "imported": {"password": node(OF_THE_OLD_COST)},
+        }
+        with scope.enter(EVERYTHING):
+            for state, fields in states.items():
+                User.objects.create(username=state, email=f"{state}@example.com", **fields)
+        return {state: f"{state}@example.com" for state in (*states, "nobody")}
+
+    def cost(self, hashing: Counter[str], email: str, password: str) -> tuple[int, int]:
         hashing.clear()
         authenticate(email=email, password=password)
-        # Argon2's verify does not encode, bcrypt's neither.
-        return hashing["encode"] + hashing["verify"]
+        return hashing["argon2"], hashing["bcrypt"]
 
-    def test_an_unknown_address_costs_one_hash_as_a_known_one(
-        self, employee: User, make_user: MakeUser, hashing: Counter[str]
+    @pytest.mark.parametrize("password", ["wrong", PASSWORD, "", "タイムカード2025"])
+    def test_every_attempt_costs_one_argon2_and_one_bcrypt(
+        self, known: dict[str, User], hashing: Counter[str], password: str
     ) -> None:
-        suspended = make_user(status=UserStatus.SUSPENDED)
-        locked = make_user(locked_until=NOW + dt.timedelta(days=36500))
-        without = make_user()
-        User.objects.filter(pk=without.pk).update(password="!nothing fits this")
-        old = make_user()
-        User.objects.filter(pk=old.pk).update(password=node(SHORT))
-        known = [employee, suspended, locked, without, old]
-        assert {user.pk: self.cost(hashing, user.email, "wrong") for user in known} == {
-            user.pk: 1 for user in known
-        }
-        assert self.cost(hashing, "nobody@example.com", "wrong") == 1
-        assert self.cost(hashing, employee.email, PASSWORD) == 1
+        addresses = {state: user.email for state, user in known.items()} | {"nobody": "nobody@example.com"}
+        costs = {state: self.cost(hashing, email, password) for state, email in addresses.items()}
+        assert costs == dict.fromkeys(addresses, (1, 1))
 
-    def test_one_query_finds_the_user_with_the_tenant(
+    def test_space_around_costs_everybody_the_same_again(
+        self, known: dict[str, User], hashing: Counter[str]
+    ) -> None:
+        """The old application trimmed passwords, so an old hash is tried twice."""
+        addresses = [*(user.email for user in known.values()), "nobody@example.com"]
+        assert {self.cost(hashing, email, " タイムカード2025 ") for email in addresses} == {(1, 2)}
+
+    def test_the_stand_in_is_of_the_cost_of_the_old_application(self) -> None:
+        stand_in, old = (encoded.split("$")[-2] for encoded in (STAND_IN, OF_THE_OLD_COST))
+        assert stand_in == old == "10"
+        assert STAND_IN.startswith(node("$2a$"))
+
+    def test_the_queries_of_a_success_and_of_a_refusal(
         self, employee: User, django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:
-        # Besides it: the savepoint, the wider scope, and back.
-        with django_assert_num_queries(5):
+        # To take a turn: savepoint, scope, user with tenant, UPDATE, its count, and back from both.
+        # Then again: savepoint, scope, what became of it, and back.
+        with django_assert_num_queries(7 + 5):
             user = authenticate(email=employee.email, password=PASSWORD)
             assert isinstance(user, User)
             assert user.zone.key == "Asia/Tokyo"
+        with django_assert_num_queries(7 + 5):
+            authenticate(email=employee.email, password="wrong")
+        # No turn to take, but a count all the same.
+        with django_assert_num_queries(5 + 1 + 5):
+            authenticate(email="nobody@example.com", password="wrong")
         with django_assert_num_queries(1):
             found = EmailBackend().get_user(employee.pk)
             assert found
             assert found.zone.key == "Asia/Tokyo"
-        # One more leaves a trace in the audit trail.
-        with django_assert_num_queries(6):
-            authenticate(email="nobody@example.com", password=PASSWORD)
+
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.usefixtures("without_scope")
+    def test_a_refusal_commits_as_often_whoever_it_is(self, known_committed: dict[str, str]) -> None:
+        """A commit waits for the disk, which can be measured from afar."""
+
+        def commits(email: str) -> int:
+            writes: list[bool] = []  # for each transaction whether it wrote anything
+
+            def watch(execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+                done = execute(sql, params, many, context)
+                if sql == scope.SAY or not connection.in_atomic_block:
+                    writes.append(False)
+                writes[-1] |= sql.strip().upper().startswith(WRITES) and context["cursor"].rowcount > 0
+                return done
+
+            with connection.execute_wrapper(watch):
+                authenticate(email=email, password="wrong")
+            return sum(writes)
+
+        assert {state: commits(email) for state, email in known_committed.items()} == dict.fromkeys(
+            known_committed, 2
+        )
 
 
 def test_a_new_password_ends_the_sessions_of_the_old_one(employee: User, employee_client: Client) -> None:

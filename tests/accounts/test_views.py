@@ -15,8 +15,9 @@ from timerecord.core import clock
 
 SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
 REFUSED = (
-    "E-mail address and password do not match. If this keeps happening, please ask your administrator: the "
-    "account may be suspended or locked."
+    "E-mail address and password do not match, or this account cannot be used. After five wrong passwords it "
+    "is locked for 15 minutes: please wait, then try again, or choose a new password. If that does not help, "
+    "please ask your administrator."
 )
 
 

@@ -215,7 +215,10 @@ class TestHome:
     def test_a_name_is_text(self, client: Client, make_user: MakeUser) -> None:
         client.force_login(make_user(last_name="<script>alert(1)</script>", first_name="&amp;"))
         home = page(client)
-        assert home.text(".//span[@class='who']") == ja("Signed in as") + " <script>alert(1)</script> &amp;"
+        assert (
+            home.text(".//a[@class='who']")
+            == ja("Your account, signed in as") + " <script>alert(1)</script> &amp;"
+        )
         assert "<script>alert" not in home.html
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import time_machine
 
+from accounts import tokens
 from accounts.models import User
+from accounts.tokens import Purpose
 from tests.browser.person import Person
 from tests.conftest import MakeSession, MakeUser
 
@@ -106,6 +108,80 @@ def question_after_sign_in(stage: Stage) -> Person:
     return stage.visit(user).open("/clock-out")
 
 
+def register(stage: Stage) -> Person:
+    return stage.visit().open("/register?code=ABCD-EFGH-2345-6789")
+
+
+def register_refused(stage: Stage) -> Person:
+    """Everything in it is wrong."""
+    person = stage.visit().open("/register")
+    person.page.locator("main form").evaluate("form => { form.noValidate = true }")
+    _send(person, code="ABCDEFGH01", last_name="", first_name="", email="x", password="12345678901")
+    return person
+
+
+def password_forgot(stage: Stage) -> Person:
+    return stage.visit().open("/password/forgot")
+
+
+def password_forgot_sent(stage: Stage) -> Person:
+    return stage.visit().open("/password/forgot/sent")
+
+
+def password_reset(stage: Stage) -> Person:
+    token = tokens.issue(stage.make_user().pk, Purpose.RESET, 600)
+    return stage.visit().open(f"/password/reset/{token}")
+
+
+def password_reset_too_late(stage: Stage) -> Person:
+    return stage.visit().open("/password/reset/guessed")
+
+
+def password_change(stage: Stage) -> Person:
+    return stage.visit(stage.make_user()).open("/password/change")
+
+
+def password_change_at_first(stage: Stage) -> Person:
+    """Whoever was given a password, with a punch that waits."""
+    return stage.visit(stage.make_user(must_change_password=True)).open("/clock-in")
+
+
+def password_change_refused(stage: Stage) -> Person:
+    person = password_change(stage)
+    _send(person, current_password="wrong", new_password="too short")
+    return person
+
+
+def account(stage: Stage) -> Person:
+    return stage.visit(stage.make_user()).open("/account")
+
+
+def account_with_extremes(stage: Stage) -> Person:
+    email = f"{LONG_NAME.lower()[:60]}@{'x' * 60}.example.com"
+    user = stage.make_user(last_name=LONG_NAME, first_name=LONG_NAME, email=email)
+    return stage.visit(user).open("/account")
+
+
+def account_just_renamed(stage: Stage) -> Person:
+    person = account_name(stage)
+    _send(person, last_name="高橋", first_name="花子")
+    return person
+
+
+def account_name(stage: Stage) -> Person:
+    return stage.visit(stage.make_user()).open("/account/name")
+
+
+def account_email(stage: Stage) -> Person:
+    return stage.visit(stage.make_user()).open("/account/email")
+
+
+def account_email_confirm(stage: Stage) -> Person:
+    user = stage.make_user()
+    tokens.issue_code(user.pk, Purpose.EMAIL, 600, {"email": "hanako@example.net"})
+    return stage.visit(user).open("/account/email/confirm")
+
+
 def not_found(stage: Stage) -> Person:
     return stage.visit().open("/no-such-page")
 
@@ -138,7 +214,14 @@ def _send_sign_in(person: Person, email: str, password: str) -> None:
     person.page.locator("input[name=email]").fill(email)
     person.page.locator("input[name=password]").fill(password)
     with person.page.expect_navigation():
-        person.page.locator("main form button").click()
+        person.page.locator("main form button.primary").click()
+
+
+def _send(person: Person, **fields: str) -> None:
+    for name, text in fields.items():
+        person.page.locator(f"main form input[name={name}]").fill(text)
+    with person.page.expect_navigation():
+        person.page.locator("main form button.primary").click()
 
 
 PAGES = {
@@ -157,6 +240,21 @@ PAGES = {
         question_too_early,
         question_again_so_soon,
         question_after_sign_in,
+        register,
+        register_refused,
+        password_forgot,
+        password_forgot_sent,
+        password_reset,
+        password_reset_too_late,
+        password_change,
+        password_change_at_first,
+        password_change_refused,
+        account,
+        account_with_extremes,
+        account_just_renamed,
+        account_name,
+        account_email,
+        account_email_confirm,
         not_found,
         not_allowed,
         form_too_old,

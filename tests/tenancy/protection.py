@@ -39,7 +39,8 @@ class Protection:
 
     `get` and `post` are the statuses for those who may, `unless` has the exceptions. An OBJECT's `kwargs`
     name a row of `world.themselves`, whom those in `may` may see, with the marks of those in `shows`. `data`
-    are what a POST says, with ids of other people's rows wherever the form takes any.
+    are what a POST says, with ids of other people's rows wherever the form takes any. `changes` are the
+    tables in which it may change other people's rows all the same.
     """
 
     guard: Guard
@@ -50,6 +51,7 @@ class Protection:
     kwargs: Callable[[World], dict[str, object]] = _nothing
     may: frozenset[str] = frozenset()
     shows: frozenset[str] = frozenset()
+    changes: frozenset[str] = frozenset()
 
 
 def _running_there(world: World) -> dict[str, object]:
@@ -82,8 +84,65 @@ URLS: dict[str, Protection] = {
         post=302,
         unless={(method, visitor): 200 for method in ("get", "post") for visitor in LOCKED_OUT},
         data=lambda world: {"email": world.themselves.user.email, "password": "wrong"},
+        changes=frozenset({"users"}),  # a wrong password is counted
     ),
     "accounts:sign_out": Protection(guard=Guard.PUBLIC, get=405, post=302),
+    "accounts:register": Protection(
+        guard=Guard.PUBLIC,
+        get=302,
+        post=302,
+        unless={(method, visitor): 200 for method in ("get", "post") for visitor in LOCKED_OUT},
+        data=lambda world: {
+            "code": world.codes[world.here.pk].code,
+            "last_name": "Somebody",
+            "first_name": "Else",
+            "email": world.themselves.user.email,
+            "password": "taken, whoever asks",
+        },
+    ),
+    "accounts:password_forgot": Protection(
+        guard=Guard.PUBLIC, get=200, post=303, data=lambda _world: {"email": "stranger@example.com"}
+    ),
+    "accounts:password_forgot_sent": Protection(guard=Guard.PUBLIC, get=200, post=405),
+    "accounts:password_reset_link": Protection(
+        guard=Guard.PUBLIC, get=302, post=405, kwargs=lambda _world: {"token": "A" * 43}
+    ),
+    "accounts:password_reset": Protection(
+        guard=Guard.PUBLIC, get=200, post=200, data=lambda _world: {"new_password": "of nobody at all"}
+    ),
+    "accounts:password_change": Protection(
+        guard=Guard.OWN,
+        get=200,
+        post=200,
+        data=lambda world: {
+            "current_password": "wrong",
+            "new_password": "for somebody else",
+            "user": world.colleague.user.pk,
+            "username": world.colleague.user.email,
+        },
+    ),
+    "accounts:account": Protection(guard=Guard.OWN, get=200, post=405),
+    "accounts:account_name": Protection(
+        guard=Guard.OWN,
+        get=200,
+        post=303,
+        data=lambda world: {
+            "last_name": "Other",
+            "first_name": "Name",
+            "user": world.colleague.user.pk,
+            "id": world.other_employee.user.pk,
+        },
+    ),
+    "accounts:account_email": Protection(
+        guard=Guard.OWN,
+        get=200,
+        post=200,
+        data=lambda world: {"email": world.other_employee.user.email, "current_password": "wrong"},
+    ),
+    "accounts:account_email_confirm": Protection(
+        guard=Guard.OWN, get=303, post=303, data=lambda _world: {"code": "123456"}
+    ),
+    "accounts:sign_out_everywhere": Protection(guard=Guard.OWN, get=405, post=303),
     "set_language": Protection(guard=Guard.PUBLIC, get=302, post=302, data=lambda _world: {"language": "en"}),
 }
 
@@ -117,5 +176,6 @@ OTHERS: dict[str, str] = {
     "auth_group": "empty: roles are a column of users",
     "auth_group_permissions": "empty, likewise",
     "django_session": "signed, by random keys; read before anybody is known: docs/adr/0003-session-store.md",
+    "throttle_counters": "counts by HMACs of addresses: docs/adr/0010-accounts.md",
     "scope_keys": "the keys of the seals: no right of anybody but the owner",
 }

@@ -10,6 +10,7 @@ from django.template.loader import render_to_string
 from django.urls import Resolver404, resolve
 from django.utils import translation
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 RETRY_AFTER_SECONDS = 10
 
@@ -93,6 +94,26 @@ class MethodNotAllowedMiddleware:
                     _("Nothing was changed. Please go back and use the buttons of the page."),
                 ).content
         return response
+
+
+def too_many_requests(request: HttpRequest, seconds: int) -> HttpResponse:
+    """Answer 429 and say in how many seconds to try again; the page says it in minutes, rounded up."""
+    minutes = -(-seconds // 60)
+    with _language_of(request):
+        response = _page(
+            429,
+            _("Too many attempts from here"),
+            ngettext(
+                "This was tried too often from your network. Please wait %(minutes)s minute, then try "
+                "again. Whoever is signed in can go on.",
+                "This was tried too often from your network. Please wait %(minutes)s minutes, then try "
+                "again. Whoever is signed in can go on.",
+                minutes,
+            )
+            % {"minutes": minutes},
+        )
+    response["Retry-After"] = str(seconds)
+    return response
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

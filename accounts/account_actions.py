@@ -1,0 +1,253 @@
+"""What changes accounts besides signing in: registering, and what people do to their own."""
+
+import contextlib
+import datetime as dt
+import enum
+from collections.abc import Iterator
+from typing import Final
+
+from django.contrib.auth.hashers import make_password
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+from django.urls import reverse
+from django.views.decorators.debug import sensitive_variables
+
+from accounts import mail, tokens
+from accounts.actions import end_sessions
+from accounts.models import RoleCode, User
+from accounts.querysets import normalise_email
+from accounts.tokens import Purpose
+from tenants import scope
+from tenants.scope import Door
+from timerecord.core import clock
+
+RESET_SECONDS: Final = 10 * 60
+CODE_SECONDS: Final = 10 * 60
+
+
+class CodeProblem(enum.Enum):
+    """Why a role code lets nobody register."""
+
+    UNKNOWN = "there is no such code"
+    DISABLED = "the tenant's admin has disabled it"
+    EXPIRED = "its time is over"
+    USED_UP = "as many as may have registered with it"
+    TENANT_SUSPENDED = "nobody of its tenant may sign in"
+
+
+class CodeError(Exception):
+    """A role code that lets nobody register, with the reason."""
+
+    def __init__(self, problem: CodeProblem) -> None:
+        super().__init__(problem.value)
+        self.problem = problem
+
+
+class AddressTakenError(Exception):
+    """Somebody has this e-mail address: in which tenant is not told."""
+
+
+@sensitive_variables("password")
+def register(
+    *,
+    code: str,
+    email: str,
+    password: str,
+    last_name: str,
+    first_name: str,
+    language: str | None = None,
+    address: str | None = None,
+) -> User:
+    """Make an employee of the role code's tenant, and count one use of the code: both or neither.
+
+    However many register at once, a code is never used more often than it may be. CodeError, or
+    AddressTakenError, which only somebody with a good code gets to hear. `address` is the network's.
+    """
+    with scope.everything("somebody registers with a role code", door=Door.CLOCK, address=address):
+        found = RoleCode.objects.in_scope().select_related("tenant").filter(code=code).first()
+        if found is None:
+            raise CodeError(CodeProblem.UNKNOWN)
+        if problem := _problem(found, clock.now()):
+            raise CodeError(problem)
+        if User.objects.in_scope().filter(email=email).exists():
+            raise AddressTakenError
+        user = User(
+            tenant=found.tenant,
+            email=email,
+            username=f"{last_name} {first_name}",
+            last_name=last_name,
+            first_name=first_name,
+            language=language,
+        )
+        user.set_password(password)  # slow: before the code's row is locked
+        _use_up(found)
+        with _unless_taken():
+            user.save(force_insert=True)
+        return user
+
+
+def _problem(code: RoleCode, moment: dt.datetime) -> CodeProblem | None:
+    if not code.tenant.is_active:
+        return CodeProblem.TENANT_SUSPENDED
+    if code.is_disabled:
+        return CodeProblem.DISABLED
+    if code.expires_at is not None and code.expires_at <= moment:
+        return CodeProblem.EXPIRED
+    if code.max_uses is not None and code.usage_count >= code.max_uses:
+        return CodeProblem.USED_UP
+    return None
+
+
+def _use_up(code: RoleCode) -> None:
+    """Count one use in one conditional UPDATE: whoever waits for its lock finds the count as it is then."""
+    moment = clock.now()
+    usable = RoleCode.objects.in_scope().filter(
+        Q(max_uses=None) | Q(usage_count__lt=F("max_uses")),
+        Q(expires_at=None) | Q(expires_at__gt=moment),
+        pk=code.pk,
+        is_disabled=False,
+    )
+    if not usable.update(usage_count=F("usage_count") + 1):
+        latest = RoleCode.objects.in_scope().select_related("tenant").filter(pk=code.pk).first()
+        problem = _problem(latest, moment) if latest else CodeProblem.UNKNOWN
+        raise CodeError(problem or CodeProblem.USED_UP)
+
+
+@contextlib.contextmanager
+def _unless_taken() -> Iterator[None]:
+    """Raise AddressTakenError where the database refuses an address that somebody has by now."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        diagnosis = getattr(error.__cause__, "diag", None)
+        if getattr(diagnosis, "constraint_name", None) != "users_email_key":
+            raise
+        raise AddressTakenError from error
+
+
+def request_reset(email: str, *, language: str | None = None, address: str | None = None) -> None:
+    """Mail a link to choose a new password, if there is somebody to mail it to; an earlier one is void.
+
+    To be called once the answer is out: what it does, and how long that takes, tells who has an account.
+    """
+    with scope.everything("somebody forgot a password", door=Door.CLOCK, address=address):
+        # Locked, for an address that changes meanwhile must get no link any more.
+        users = User.objects.in_scope().with_tenant().select_for_update(of=("self",), no_key=True)
+        user = users.filter(email=normalise_email(email)).first()
+        if user is None or not user.is_active or mail.is_placeholder(user.email):
+            return
+        token = tokens.issue(user.pk, Purpose.RESET, RESET_SECONDS)
+        link = mail.link(reverse("accounts:password_reset_link", args=[token]))
+        context: dict[str, object] = {"link": link, "minutes": RESET_SECONDS // 60}
+        mail.send(user, "reset", context, user.language or language)
+
+
+def who_resets(token: str) -> User | None:
+    """Return whom a mailed link lets choose a new password; None if it is no good any more."""
+    with scope.everything("somebody follows a link to a new password", door=Door.CLOCK):
+        found = tokens.find(token, Purpose.RESET)
+        user = User.objects.in_scope().with_tenant().filter(pk=found.user_id).first() if found else None
+        return user if user and user.is_active else None
+
+
+@sensitive_variables("password")
+def reset_password(token: str, password: str, *, address: str | None = None) -> User | None:
+    """Set a new password by a mailed link, once; every session of the user ends, a lock is lifted.
+
+    None if the link is no good any more, or somebody was faster.
+    """
+    hashed = make_password(password)  # slow: before anything is locked
+    with scope.everything("somebody chooses a new password", door=Door.CLOCK, address=address) as asks:
+        found = tokens.find(token, Purpose.RESET)  # tells only whose row to lock
+        if found is None:
+            return None
+        tokens.lock_user(found.user_id)
+        if tokens.redeem(token, Purpose.RESET) is None:
+            return None
+        with scope.enter(asks.replace(user=found.user_id, reason="forgotten password, by a mailed link")):
+            user = User.objects.in_scope().with_tenant().filter(pk=found.user_id).first()
+            if user is None or not user.is_active:
+                return None
+            _set_password(user, hashed)
+            return user
+
+
+@sensitive_variables("password")
+def change_password(user: User, password: str) -> bool:
+    """Set a new password; every session of the user ends but what the caller keeps.
+
+    False if another one came since the user was read, as by a mailed link: that one stays.
+    """
+    return _set_password(user, make_password(password), in_place_of=user.password)
+
+
+def _set_password(user: User, hashed: str, in_place_of: str | None = None) -> bool:
+    """Set a password, in the place of that hash only if one is given; what was mailed before is void.
+
+    The first UPDATE locks the user's row, before any token's.
+    """
+    row = User.objects.in_scope().filter(pk=user.pk)
+    if in_place_of is not None:
+        row = row.filter(password=in_place_of)
+    if not row.update(password=hashed, must_change_password=False, failed_attempts=0, locked_until=None):
+        return False
+    user.password = hashed
+    user.must_change_password = False
+    end_sessions(user)
+    tokens.void(user.pk, Purpose.RESET)
+    tokens.void(user.pk, Purpose.EMAIL)  # whoever knew the old password may have asked for it
+    mail.send(user, "password_changed", {"forgot": mail.link(reverse("accounts:password_forgot"))})
+    return True
+
+
+def change_name(user: User, *, last_name: str, first_name: str) -> None:
+    """Change how somebody is called."""
+    user.last_name, user.first_name = last_name, first_name
+    user.save(update_fields=["last_name", "first_name"])
+
+
+def choose_language(user: User, language: str) -> None:
+    """Remember what somebody wants to read, on every device, and be written to in."""
+    User.objects.in_scope().filter(pk=user.pk).exclude(language=language).update(language=language)
+    user.language = language
+
+
+def request_email_change(user: User, email: str) -> None:
+    """Mail a code to a new address, which confirms it. MailError before anything else if none can be sent.
+
+    The user learns nothing of an address that somebody has: a code is kept as ever, and the owner of the
+    address gets another mail in its place.
+    """
+    mail.require_server()
+    code = tokens.issue_code(user.pk, Purpose.EMAIL, CODE_SECONDS, {"email": email})
+    with scope.everything("whether an e-mail address is taken", door=Door.CLOCK, user=user.pk):
+        taken = User.objects.in_scope().filter(email=email).exists()
+    language = mail.language_of(user)
+    if taken:
+        mail.send(email, "email_taken", {"sign_in": mail.link(reverse("accounts:sign_in"))}, language)
+    else:
+        mail.send(email, "email_code", {"code": code, "minutes": CODE_SECONDS // 60}, language)
+
+
+def pending_email(user: User) -> tokens.Pending | None:
+    """Return the address that waits for its code, in the token's data, and the tries left."""
+    return tokens.pending(user.pk, Purpose.EMAIL)
+
+
+def confirm_email_change(user: User, code: str) -> bool:
+    """Change the address if the code is right; each wrong one counts. The old address is told."""
+    tokens.lock_user(user.pk)
+    found = tokens.redeem_code(user.pk, code, Purpose.EMAIL)
+    if found is None:
+        return False
+    old, language = user.email, mail.language_of(user)
+    try:
+        with _unless_taken():
+            User.objects.in_scope().filter(pk=user.pk).update(email=found.data["email"])
+    except AddressTakenError:
+        return False
+    user.email = found.data["email"]
+    tokens.void(user.pk, Purpose.RESET)  # its link went to the old address
+    mail.send(old, "email_changed", {"email": user.email}, language)
+    return True

@@ -1,0 +1,98 @@
+"""What changes accounts: signing in, and everything that people do to their own."""
+
+import contextlib
+import dataclasses
+import datetime as dt
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.db.models import Case, F, Q, Value, When
+from django.views.decorators.debug import sensitive_variables
+
+from accounts import audit, throttling
+from accounts.hashers import verify_at_one_price
+from accounts.models import User
+from accounts.querysets import UserQuerySet, normalise_email
+from tenants import scope
+from tenants.scope import Door
+from timerecord.core import clock
+
+
+@dataclasses.dataclass(frozen=True)
+class SignIn:
+    """What became of an attempt to sign in: who it was, or whose account it locked, or neither."""
+
+    user: User | None = None
+    locked: User | None = None
+
+
+@sensitive_variables("password")
+def attempt_sign_in(email: str, password: str, *, address: str | None = None, device: str = "") -> SignIn:
+    """Verify a password, one of few attempts; call it outside of any transaction.
+
+    The attempt is counted, and the last one locks the account, before the password is looked at: so many are
+    verified and no more, however many come at once. The right password takes the count and the lock back.
+    An attempt that has no turn - no such account, one that is locked, or suspended like its tenant - costs
+    the same: as much hashing, and as many commits. docs/adr/0010-accounts.md.
+    """
+    email = normalise_email(email)
+    with _somebody(address):
+        user = User.objects.in_scope().with_tenant().filter(email=email).first()
+        turn = _take_turn(user) if user and user.is_active else 0
+    if not turn:
+        throttling.hit(
+            "sign_in.without_turn",
+            email,
+            limit=settings.SIGN_IN_FAILURES_BEFORE_LOCK,
+            seconds=settings.SIGN_IN_LOCK_SECONDS,
+        )
+    fits, new_hash = verify_at_one_price(password, user.password if user and turn else None)
+    with _somebody(address):
+        if user and fits and (new_hash is None or user.replace_hash(password, new_hash)):
+            _mine(user).update(failed_attempts=0, locked_until=None)
+            return SignIn(user=user)
+        audit.record("sign_in.failed", user.pk if user else None, device=device)
+        # Unless another attempt had the right password meanwhile.
+        is_last = turn >= settings.SIGN_IN_FAILURES_BEFORE_LOCK
+        if user and is_last and _mine(user).filter(locked_until__gt=clock.now()).exists():
+            audit.record("sign_in.locked", user.pk, device=device)
+            return SignIn(locked=user)
+    return SignIn()
+
+
+def end_sessions(user: User) -> None:
+    """End all sessions of this user, at their next request.
+
+    The caller's own goes on if `update_session_auth_hash` follows.
+    """
+    _mine(user).update(session_epoch=F("session_epoch") + 1)
+    user.refresh_from_db(fields=["session_epoch"])
+
+
+def _take_turn(user: User) -> int:
+    """Count an attempt on an account that is not locked; return its number since the last success, else 0.
+
+    One conditional UPDATE decides, and keeps the row until the commit. A lock that has ended begins anew.
+    """
+    now = clock.now()
+    number = Case(
+        When(locked_until__isnull=False, then=Value(1)),  # it has ended, says the condition
+        default=F("failed_attempts") + 1,
+    )
+    until = now + dt.timedelta(seconds=settings.SIGN_IN_LOCK_SECONDS)
+    is_free = Q(locked_until__isnull=True) | Q(locked_until__lte=now)
+    locks = Q(locked_until__isnull=True, failed_attempts__gte=settings.SIGN_IN_FAILURES_BEFORE_LOCK - 1)
+    taken = (
+        _mine(user).filter(is_free).update(failed_attempts=number, locked_until=Case(When(locks, then=until)))
+    )
+    return _mine(user).values_list("failed_attempts", flat=True).get() if taken else 0
+
+
+def _mine(user: User) -> UserQuerySet:
+    return User.objects.in_scope().filter(pk=user.pk)
+
+
+@contextlib.contextmanager
+def _somebody(address: str | None) -> Iterator[None]:
+    with scope.everything("somebody signs in", door=Door.CLOCK, address=address):
+        yield

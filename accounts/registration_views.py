@@ -1,0 +1,186 @@
+"""Pages for those who are not signed in: registering, and a forgotten password."""
+
+import re
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import login
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts import account_actions, mail, throttling
+from accounts.account_actions import RESET_SECONDS, AddressTakenError, CodeError, CodeProblem
+from accounts.account_forms import (
+    CODE_PROBLEMS,
+    NO_MAIL,
+    TAKEN,
+    TOO_MANY,
+    AccountForm,
+    ForgotForm,
+    RegisterForm,
+    ResetForm,
+)
+from accounts.models import User
+from tenants.middleware import end_transaction
+from timerecord.core.afterwards import after_answer
+
+SEE_OTHER = 303
+BACKEND = "accounts.backends.EmailBackend"
+# Carries the token of a mailed link from the link to the form, so that the form's address has none.
+RESET_COOKIE = "password_reset"
+# What tokens.issue makes. Anything else is no link of ours, and might not fit into a cookie.
+TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+# Of 32 to the power of 16 codes; what turns out to be no guess is not counted in the end.
+GUESSES, GUESS_SECONDS = 100, 600
+HOUR = 3600
+RESETS_PER_NETWORK, RESETS_PER_ADDRESS = 30, 5
+
+
+@login_not_required
+@never_cache
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "HEAD", "POST"])
+def register(request: HttpRequest) -> HttpResponse:
+    """Register with a role code, and be signed in. `?code=` fills the code in."""
+    if request.user.is_authenticated:
+        return HttpResponseRedirect(reverse("attendance:home"))
+    end_transaction(request)  # of a session that has ended: what is counted is committed at once
+    form = RegisterForm(_data(request), initial={"code": request.GET.get("code", "")[:100]})
+    if request.method == "POST" and form.is_valid():
+        user = _register(request, form)
+        if user is not None:
+            login(request, user, backend=BACKEND)
+            messages.success(request, _("Welcome. You are registered and signed in."))
+            return HttpResponseRedirect(reverse("attendance:home"), status=SEE_OTHER)
+    return _form(request, "accounts/register.html", form)
+
+
+def _register(request: HttpRequest, form: RegisterForm) -> User | None:
+    """Register, or say at its field what keeps it from being done."""
+    client = throttling.client_key(request)
+    if not throttling.hit("role_code", client, limit=GUESSES, seconds=GUESS_SECONDS):
+        form.add_error("code", TOO_MANY)
+        return None
+    user = None
+    try:
+        user = account_actions.register(
+            **form.cleaned_data,
+            language=request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME) and get_language(),
+            address=request.META.get("REMOTE_ADDR"),
+        )
+    except CodeError as refusal:
+        form.add_error("code", CODE_PROBLEMS[refusal.problem])
+        if refusal.problem is CodeProblem.UNKNOWN:
+            return None  # a guess
+    except AddressTakenError:
+        # It tells that somebody has the address, so it stays counted.
+        form.add_error("email", TAKEN)
+        return None
+    throttling.take_back("role_code", client)
+    return user
+
+
+@login_not_required
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def password_forgot(request: HttpRequest) -> HttpResponse:
+    """Ask for a link to choose a new password. The answer never tells whether anybody has the address."""
+    end_transaction(request)  # what is counted is committed at once
+    form = ForgotForm(_data(request))
+    if request.method == "POST" and form.is_valid() and _forgot(request, form):
+        return HttpResponseRedirect(reverse("accounts:password_forgot_sent"), status=SEE_OTHER)
+    return _form(request, "accounts/password_forgot.html", form)
+
+
+def _forgot(request: HttpRequest, form: ForgotForm) -> bool:
+    email = form.cleaned_data["email"]
+    if not throttling.hit("reset", throttling.client_key(request), limit=RESETS_PER_NETWORK, seconds=HOUR):
+        form.add_error(None, TOO_MANY)
+        return False
+    try:
+        mail.require_server()
+    except mail.MailError:
+        form.add_error(None, NO_MAIL)
+        return False
+    # Whoever asks for somebody else again and again fills a mailbox: that is not told either.
+    if throttling.hit("reset.address", email, limit=RESETS_PER_ADDRESS, seconds=HOUR):
+        language, address = get_language(), request.META.get("REMOTE_ADDR")
+        after_answer(
+            request,
+            lambda: account_actions.request_reset(email, language=language, address=address),
+        )
+    return True
+
+
+@login_not_required
+@require_safe
+def password_forgot_sent(request: HttpRequest) -> HttpResponse:
+    """Say what happens now, whoever asked for whatever address."""
+    return render(request, "accounts/password_forgot_sent.html", {"minutes": RESET_SECONDS // 60})
+
+
+@login_not_required
+@never_cache
+@require_safe
+def password_reset_link(request: HttpRequest, token: str) -> HttpResponse:
+    """Take the token out of the address: nothing that the form's page loads or links to gets to know it."""
+    if not TOKEN.fullmatch(token):
+        return _no_good(request)
+    response = HttpResponseRedirect(reverse("accounts:password_reset"))
+    response.set_cookie(
+        RESET_COOKIE,
+        token,
+        max_age=RESET_SECONDS,
+        path=reverse("accounts:password_reset"),
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
+    response["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+@login_not_required
+@never_cache
+@sensitive_post_parameters("new_password")
+@require_http_methods(["GET", "HEAD", "POST"])
+def password_reset(request: HttpRequest) -> HttpResponse:
+    """Choose a new password by the link that was followed before."""
+    token = request.COOKIES.get(RESET_COOKIE, "")
+    user = account_actions.who_resets(token) if token else None
+    if user is None:
+        return _no_good(request)
+    form = ResetForm(user, _data(request))
+    if request.method == "POST" and form.is_valid():
+        password, address = form.cleaned_data["new_password"], request.META.get("REMOTE_ADDR")
+        if account_actions.reset_password(token, password, address=address) is None:
+            return _no_good(request)
+        messages.success(request, _("Your password is changed. Please sign in with it."))
+        response: HttpResponse = HttpResponseRedirect(reverse("accounts:sign_in"), status=SEE_OTHER)
+        response.delete_cookie(RESET_COOKIE, path=reverse("accounts:password_reset"), samesite="Lax")
+        return response
+    return _form(request, "accounts/password_reset.html", form, account=user)
+
+
+def _no_good(request: HttpRequest) -> HttpResponse:
+    response = render(request, "accounts/password_reset_no_good.html", {"minutes": RESET_SECONDS // 60})
+    response.delete_cookie(RESET_COOKIE, path=reverse("accounts:password_reset"), samesite="Lax")
+    return response
+
+
+def _form(request: HttpRequest, template: str, form: AccountForm, **context: object) -> HttpResponse:
+    if form.is_bound:
+        form.focus()
+    return render(request, template, {"form": form, **context})
+
+
+def _data(request: HttpRequest) -> QueryDict | None:
+    """Return what was sent; None by GET. An empty form is one that was sent, too."""
+    return request.POST if request.method == "POST" else None

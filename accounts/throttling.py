@@ -1,0 +1,95 @@
+"""How often somebody may try something: counted in PostgreSQL, which all instances share.
+
+docs/adr/0010-accounts.md says what is limited, and why not in a cache.
+"""
+
+import datetime as dt
+import ipaddress
+import math
+
+from django.db import connection
+from django.db.models import F
+from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
+
+from accounts.models import ThrottleCounter
+from tenants import scope
+from timerecord.core import clock
+
+CLEARED_AT_ONCE = 20
+# A hit by somebody over the limit writes nothing. The first of a while makes the row, or begins it anew.
+COUNT = """
+    INSERT INTO throttle_counters AS kept (key, hits, expires_at) VALUES (%(key)s, 1, %(end)s)
+    ON CONFLICT (key) DO UPDATE SET
+        hits = CASE WHEN kept.expires_at <= %(now)s THEN 1 ELSE kept.hits + 1 END,
+        expires_at = CASE WHEN kept.expires_at <= %(now)s THEN excluded.expires_at ELSE kept.expires_at END
+    WHERE kept.expires_at <= %(now)s OR kept.hits < %(limit)s
+    RETURNING hits
+"""
+# Waits for nobody: two that wait for each other's rows would be a deadlock.
+CLEAR = """
+    DELETE FROM throttle_counters WHERE key IN (
+        SELECT key FROM throttle_counters WHERE expires_at < %s
+        ORDER BY expires_at LIMIT %s FOR UPDATE SKIP LOCKED
+    )
+"""
+
+
+class TooManyError(Exception):
+    """Something was tried too often. `seconds` until it may be tried again, at least 1."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"too many attempts; again in {seconds} s")
+        self.seconds = seconds
+
+
+def hit(what: str, key: str, *, limit: int, seconds: int) -> bool:
+    """Count one try of `what` by `key`; whether it is within the limit of so many in so many seconds.
+
+    The while begins with the first try. Exact however many try at once, on whatever instance. It is
+    committed at once, so nothing that fails later takes it back; inside a transaction, with that one: so
+    call it before one begins. The key, an address of a person or a machine, is stored as an HMAC only.
+    """
+    now = clock.now()
+    end = now + dt.timedelta(seconds=seconds)
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT, {"key": _key(what, key), "now": now, "end": end, "limit": limit})
+        counted = cursor.fetchone()
+        # Each row that may be new clears away some that are of no use any more. Not in a scope, whose
+        # transaction would keep them from whoever counts anew on them until it ends.
+        if counted == (1,) and not scope.is_named():
+            cursor.execute(CLEAR, [now, CLEARED_AT_ONCE])
+    return counted is not None
+
+
+def take_back(what: str, key: str) -> None:
+    """Uncount one try: it turned out to be none that is limited."""
+    ThrottleCounter.objects.filter(key=_key(what, key), hits__gt=0).update(hits=F("hits") - 1)
+
+
+def seconds_left(what: str, key: str) -> int:
+    """Return the seconds until the count of `what` by `key` begins anew, rounded up, at least 1."""
+    ends = ThrottleCounter.objects.filter(key=_key(what, key)).values_list("expires_at", flat=True).first()
+    return max(1, math.ceil((ends - clock.now()).total_seconds())) if ends else 1
+
+
+def client_key(request: HttpRequest) -> str:
+    """Return whom to count a request to: the network address that the connection came from.
+
+    Never what a header says, which anybody can forge: what runs the process puts the true address into
+    REMOTE_ADDR. Of IPv6 the first 64 bits, for one machine has all the rest.
+    """
+    given = request.META.get("REMOTE_ADDR", "")
+    try:
+        address = ipaddress.ip_address(given.partition("%")[0])
+    except ValueError:
+        return "unknown"
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is None:
+            return str(ipaddress.ip_network((address, 64), strict=False))
+        address = address.ipv4_mapped
+    return str(address)
+
+
+def _key(what: str, key: str) -> str:
+    return salted_hmac("accounts.throttling", f"{what}\n{key}", algorithm="sha256").hexdigest()
