@@ -1,28 +1,34 @@
 """What changes accounts besides signing in: registering, and what people do to their own."""
 
 import contextlib
+import dataclasses
 import datetime as dt
 import enum
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from django.contrib.auth.hashers import make_password
+from django.core.mail import EmailMessage
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.urls import reverse
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import mail, tokens
+from accounts import audit, errands, mail, throttling, tokens
 from accounts.actions import end_sessions
+from accounts.errands import Kind
 from accounts.models import RoleCode, User
 from accounts.querysets import normalise_email
 from accounts.tokens import Purpose
 from tenants import scope
-from tenants.scope import Door
+from tenants.scope import NOBODY, Door, Visitor
 from timerecord.core import clock
 
 RESET_SECONDS: Final = 10 * 60
 CODE_SECONDS: Final = 10 * 60
+HOUR: Final = 3600
+# Mails with a link to one address in an hour: asked for from one network, and from all.
+RESETS_FROM_ONE, RESETS_FROM_ALL = 5, 20
 
 
 class CodeProblem(enum.Enum):
@@ -56,14 +62,14 @@ def register(
     last_name: str,
     first_name: str,
     language: str | None = None,
-    address: str | None = None,
+    visitor: Visitor = NOBODY,
 ) -> User:
     """Make an employee of the role code's tenant, and count one use of the code: both or neither.
 
     However many register at once, a code is never used more often than it may be. CodeError, or
-    AddressTakenError, which only somebody with a good code gets to hear. `address` is the network's.
+    AddressTakenError, which only somebody with a good code gets to hear.
     """
-    with scope.everything("somebody registers with a role code", door=Door.CLOCK, address=address):
+    with scope.everything("somebody registers with a role code", door=Door.CLOCK, visitor=visitor):
         found = RoleCode.objects.in_scope().select_related("tenant").filter(code=code).first()
         if found is None:
             raise CodeError(CodeProblem.UNKNOWN)
@@ -126,21 +132,46 @@ def _unless_taken() -> Iterator[None]:
         raise AddressTakenError from error
 
 
-def request_reset(email: str, *, language: str | None = None, address: str | None = None) -> None:
-    """Mail a link to choose a new password, if there is somebody to mail it to; an earlier one is void.
+def request_reset(email: str, network: str | None, *, language: str, visitor: Visitor = NOBODY) -> None:
+    """Have a link mailed to choose a new password, if there is somebody to mail it to.
 
-    To be called once the answer is out: what it does, and how long that takes, tells who has an account.
+    Only the errand is left, whoever asks: what `reset_mail` does for it tells who has an account. `network`
+    is whom the request is counted to, `language` that of the page.
     """
-    with scope.everything("somebody forgot a password", door=Door.CLOCK, address=address):
+    with scope.everything("somebody forgot a password", door=Door.CLOCK, visitor=visitor):
+        errands.leave(
+            Kind.RESET,
+            email=normalise_email(email),
+            network=network,
+            language=language,
+            visitor=dataclasses.asdict(visitor),
+        )
+
+
+def reset_mail(details: dict[str, Any], is_first_try: bool) -> EmailMessage | None:
+    """Return the mail with a link, if there is somebody to mail it to; an earlier one is void.
+
+    Who asked for too many is not told, and the last link stays good. From one network not so many are taken
+    that others could not ask for the same person.
+    """
+    email = details["email"]
+    if is_first_try and not (
+        throttling.hit("reset.from", f"{email}\n{details['network']}", limit=RESETS_FROM_ONE, seconds=HOUR)
+        and throttling.hit("reset.to", email, limit=RESETS_FROM_ALL, seconds=HOUR)
+    ):
+        return None
+    visitor = Visitor(**details["visitor"])
+    with scope.everything("somebody forgot a password", door=Door.CLOCK, visitor=visitor):
         # Locked, for an address that changes meanwhile must get no link any more.
         users = User.objects.in_scope().with_tenant().select_for_update(of=("self",), no_key=True)
-        user = users.filter(email=normalise_email(email)).first()
+        user = users.filter(email=email).first()
         if user is None or not user.is_active or mail.is_placeholder(user.email):
-            return
+            return None
+        audit.record("password.reset_requested", user.pk)
         token = tokens.issue(user.pk, Purpose.RESET, RESET_SECONDS)
         link = mail.link(reverse("accounts:password_reset_link", args=[token]))
         context: dict[str, object] = {"link": link, "minutes": RESET_SECONDS // 60}
-        mail.send(user, "reset", context, user.language or language)
+        return mail.compose(user, "reset", context, user.language or details["language"])
 
 
 def who_resets(token: str) -> User | None:
@@ -152,13 +183,13 @@ def who_resets(token: str) -> User | None:
 
 
 @sensitive_variables("password")
-def reset_password(token: str, password: str, *, address: str | None = None) -> User | None:
+def reset_password(token: str, password: str, *, visitor: Visitor = NOBODY) -> User | None:
     """Set a new password by a mailed link, once; every session of the user ends, a lock is lifted.
 
     None if the link is no good any more, or somebody was faster.
     """
     hashed = make_password(password)  # slow: before anything is locked
-    with scope.everything("somebody chooses a new password", door=Door.CLOCK, address=address) as asks:
+    with scope.everything("somebody chooses a new password", door=Door.CLOCK, visitor=visitor) as asks:
         found = tokens.find(token, Purpose.RESET)  # tells only whose row to lock
         if found is None:
             return None
@@ -220,6 +251,7 @@ def request_email_change(user: User, email: str) -> None:
     address gets another mail in its place.
     """
     mail.require_server()
+    audit.record("email.change_requested", user.pk)
     code = tokens.issue_code(user.pk, Purpose.EMAIL, CODE_SECONDS, {"email": email})
     with scope.everything("whether an e-mail address is taken", door=Door.CLOCK, user=user.pk):
         taken = User.objects.in_scope().filter(email=email).exists()

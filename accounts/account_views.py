@@ -32,6 +32,7 @@ from accounts.models import User
 from timerecord.core.errors import is_question
 
 SEE_OTHER = 303
+GUESSES, GUESS_SECONDS = 10, 900
 WRONG = gettext_lazy("This is not your current password.")
 
 
@@ -55,7 +56,7 @@ def password_change(request: HttpRequest) -> HttpResponse:
     user = _user(request)
     following = _following(request)
     form = ChangePasswordForm(user, _data(request))
-    if request.method == "POST" and form.is_valid() and _change_password(user, form):
+    if request.method == "POST" and form.is_valid() and _change_password(request, user, form):
         update_session_auth_hash(request, user)
         messages.success(
             request, _("Your password is changed. Wherever else you were signed in, you no longer are.")
@@ -71,8 +72,8 @@ def password_change(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _change_password(user: User, form: ChangePasswordForm) -> bool:
-    if not _current_password_fits(user, form):
+def _change_password(request: HttpRequest, user: User, form: ChangePasswordForm) -> bool:
+    if not _current_password_fits(request, user, form):
         return False
     if not account_actions.change_password(user, form.cleaned_data["new_password"]):
         form.add_error("current_password", WRONG)  # it was another one just before
@@ -100,7 +101,7 @@ def account_email(request: HttpRequest) -> HttpResponse:
     """Ask for a code to be mailed to a new address."""
     user = _user(request)
     form = EmailForm(user, _data(request))
-    if request.method == "POST" and form.is_valid() and _current_password_fits(user, form):
+    if request.method == "POST" and form.is_valid() and _current_password_fits(request, user, form):
         if not throttling.hit("email_change", str(user.pk), limit=5, seconds=3600):
             form.add_error(None, TOO_MANY)
         else:
@@ -168,16 +169,22 @@ def set_language(request: HttpRequest) -> HttpResponseBase:
     return set_language_cookie(request)
 
 
-def _current_password_fits(user: User, form: AccountForm) -> bool:
-    """Whether the password is the user's; says so at its field if not. Guesses are counted."""
-    key = str(user.pk)
-    if not throttling.hit("current_password", key, limit=10, seconds=900):
+def _current_password_fits(request: HttpRequest, user: User, form: AccountForm) -> bool:
+    """Whether the password is the user's; says so at its field if not. Guesses are counted.
+
+    Those of this session: whoever found a phone unlocked must not keep its owner from ending that session.
+    """
+    key = request.session.session_key
+    if not throttling.hit("current_password", key, limit=GUESSES, seconds=GUESS_SECONDS):
         form.add_error("current_password", TOO_MANY)
         return False
+    hashed = user.password
     if not user.check_password(form.cleaned_data["current_password"]):
         form.add_error("current_password", WRONG)
         return False
     throttling.take_back("current_password", key)
+    if user.password != hashed:  # a new hash of the same password: the session goes on
+        update_session_auth_hash(request, user)
     return True
 
 

@@ -4,30 +4,33 @@ import contextlib
 import dataclasses
 import datetime as dt
 from collections.abc import Iterator
+from typing import Any
 
 from django.conf import settings
+from django.core.mail import EmailMessage
 from django.db.models import Case, F, Q, Value, When
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import audit, throttling
+from accounts import audit, errands, mail, throttling
+from accounts.errands import Kind
 from accounts.hashers import verify_at_one_price
 from accounts.models import User
 from accounts.querysets import UserQuerySet, normalise_email
 from tenants import scope
-from tenants.scope import Door
+from tenants.scope import NOBODY, Door, Visitor
 from timerecord.core import clock
 
 
 @dataclasses.dataclass(frozen=True)
 class SignIn:
-    """What became of an attempt to sign in: who it was, or whose account it locked, or neither."""
+    """What became of an attempt to sign in: who it was, if anybody, and whether it locked an account."""
 
     user: User | None = None
-    locked: User | None = None
+    has_locked: bool = False
 
 
 @sensitive_variables("password")
-def attempt_sign_in(email: str, password: str, *, address: str | None = None, device: str = "") -> SignIn:
+def attempt_sign_in(email: str, password: str, *, visitor: Visitor = NOBODY) -> SignIn:
     """Verify a password, one of few attempts; call it outside of any transaction.
 
     The attempt is counted, and the last one locks the account, before the password is looked at: so many are
@@ -36,7 +39,7 @@ def attempt_sign_in(email: str, password: str, *, address: str | None = None, de
     the same: as much hashing, and as many commits. docs/adr/0010-accounts.md.
     """
     email = normalise_email(email)
-    with _somebody(address):
+    with _somebody(visitor):
         user = User.objects.in_scope().with_tenant().filter(email=email).first()
         turn = _take_turn(user) if user and user.is_active else 0
     if not turn:
@@ -47,17 +50,28 @@ def attempt_sign_in(email: str, password: str, *, address: str | None = None, de
             seconds=settings.SIGN_IN_LOCK_SECONDS,
         )
     fits, new_hash = verify_at_one_price(password, user.password if user and turn else None)
-    with _somebody(address):
+    with _somebody(visitor):
         if user and fits and (new_hash is None or user.replace_hash(password, new_hash)):
             _mine(user).update(failed_attempts=0, locked_until=None)
             return SignIn(user=user)
-        audit.record("sign_in.failed", user.pk if user else None, device=device)
+        audit.record("sign_in.failed", user.pk if user else None)
         # Unless another attempt had the right password meanwhile.
         is_last = turn >= settings.SIGN_IN_FAILURES_BEFORE_LOCK
         if user and is_last and _mine(user).filter(locked_until__gt=clock.now()).exists():
-            audit.record("sign_in.locked", user.pk, device=device)
-            return SignIn(locked=user)
+            audit.record("sign_in.locked", user.pk)
+            errands.leave(Kind.LOCKED, user=user.pk)
+            return SignIn(has_locked=True)
     return SignIn()
+
+
+def locked_mail(details: dict[str, Any], is_first_try: bool) -> EmailMessage | None:  # noqa: ARG001
+    """Return the mail that tells somebody of a lock."""
+    with scope.everything("somebody's account was locked"):
+        user = User.objects.in_scope().filter(pk=details["user"]).first()
+        if user is None:
+            return None
+        minutes = settings.SIGN_IN_LOCK_SECONDS // 60
+        return mail.compose(user, "locked", {"minutes": minutes}, user.language or settings.LANGUAGE_CODE)
 
 
 def end_sessions(user: User) -> None:
@@ -93,6 +107,6 @@ def _mine(user: User) -> UserQuerySet:
 
 
 @contextlib.contextmanager
-def _somebody(address: str | None) -> Iterator[None]:
-    with scope.everything("somebody signs in", door=Door.CLOCK, address=address):
+def _somebody(visitor: Visitor) -> Iterator[None]:
+    with scope.everything("somebody signs in", door=Door.CLOCK, visitor=visitor):
         yield

@@ -1,5 +1,6 @@
 """The audit trail's events that are no change of a row: who signed in, failed to, or signed out."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -9,27 +10,21 @@ from django.http import HttpRequest
 
 from accounts.models import User
 from tenants import scope
+from tenants.middleware import visitor
 from tenants.scope import Door, Reach, Scope
-
-LONGEST_DEVICE = 300
 
 
 def record(kind: str, subject: int | None, **details: Any) -> None:
     """Write one event about a user, None for somebody unknown.
 
-    Its kind is `sign_in`, `sign_in.failed`, `sign_in.locked` or `sign_out`.
+    Its kind is `sign_in`, `sign_in.failed`, `sign_in.locked`, `sign_out`, `password.reset_requested`,
+    `email.change_requested`, or another one of those for which the database lets it.
 
     The scope says who did it and from where, and must reach that user. Never hand over what somebody typed:
     a password lands in the wrong field now and then.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT record_event(%s, %s, %s)", [kind, subject, json.dumps(details)])
-
-
-def device(request: HttpRequest | None) -> str:
-    """Return what the browser calls itself, cut to what somebody would read; "" without a request."""
-    given = request.headers.get("User-Agent", "") if request else ""
-    return "".join(c for c in given if c.isprintable())[:LONGEST_DEVICE]
 
 
 def connect() -> None:
@@ -40,13 +35,13 @@ def connect() -> None:
 
 def _signed_in(request: HttpRequest, user: User, **_: Any) -> None:
     with scope.enter(_own(user, request)):
-        record("sign_in", user.pk, device=device(request))
+        record("sign_in", user.pk)
 
 
 def _signed_out(request: HttpRequest, user: User | None, **_: Any) -> None:
     if user is not None:
         with scope.enter(_own(user, request)):
-            record("sign_out", user.pk, device=device(request))
+            record("sign_out", user.pk)
 
 
 def _own(user: User, request: HttpRequest) -> Scope:
@@ -55,5 +50,5 @@ def _own(user: User, request: HttpRequest) -> Scope:
         door=Door.CLOCK,
         tenant=user.tenant_id,
         user=user.pk,
-        address=request.META.get("REMOTE_ADDR"),
+        **dataclasses.asdict(visitor(request)),
     )

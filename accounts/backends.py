@@ -1,16 +1,14 @@
-import functools
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.backends import BaseBackend
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import actions, audit, mail
+from accounts import actions, errands
 from accounts.models import User
 from tenants import scope
+from tenants.middleware import visitor
 from tenants.scope import Reach
-from timerecord.core.afterwards import after_answer
 
 
 class EmailBackend(BaseBackend):
@@ -25,11 +23,9 @@ class EmailBackend(BaseBackend):
         The password is taken as it was typed. Each of these costs the same. Who gets locked is told by mail,
         after the answer: before it, it would take longer than all other refusals.
         """
-        address = request.META.get("REMOTE_ADDR") if request else None
-        device = audit.device(request)
-        attempt = actions.attempt_sign_in(email, password, address=address, device=device)
-        if attempt.locked:
-            after_answer(request, functools.partial(_tell_of_lock, attempt.locked))
+        attempt = actions.attempt_sign_in(email, password, visitor=visitor(request))
+        if attempt.has_locked:
+            errands.soon(request)
         return attempt.user
 
     def get_user(self, user_id: int) -> User | None:
@@ -41,8 +37,3 @@ class EmailBackend(BaseBackend):
         user = User.objects.in_scope().with_tenant().filter(pk=user_id).first()
         moved = user and scope.current().reach is Reach.OWN and user.tenant_id != scope.current().tenant
         return user if user and user.is_active and not moved else None
-
-
-def _tell_of_lock(user: User) -> None:
-    minutes = settings.SIGN_IN_LOCK_SECONDS // 60
-    mail.send(user, "locked", {"minutes": minutes}, user.language or settings.LANGUAGE_CODE)

@@ -51,7 +51,11 @@ class SignInForm(forms.Form):
         email, password = self.cleaned_data.get("email"), self.cleaned_data.get("password")
         if email is not None and password is not None:
             self._count()
-            user = authenticate(self.request, email=email, password=password)
+            try:
+                user = authenticate(self.request, email=email, password=password)
+            except Exception:
+                self._count(failed=False)  # not theirs
+                raise
             if not isinstance(user, User):
                 raise ValidationError(
                     _(

@@ -1,7 +1,9 @@
 """Mails to people: plain text and HTML, in their language, sent once what they tell of is committed."""
 
 import logging
-import smtplib
+import math
+import time
+from typing import Final
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
@@ -14,6 +16,11 @@ from accounts.models import User
 
 # The old application gave it to whoever had no address: nobody reads mail there.
 PLACEHOLDER_DOMAIN = "@placeholder.local"
+
+TRUSTED_SECONDS: Final = 60
+PROBE_SECONDS: Final = 3
+# When which mail server last answered, by the process's own clock.
+_answered: dict[tuple[str, str, int], float] = {}
 
 logger = logging.getLogger(__name__)
 
@@ -38,17 +45,22 @@ def link(path: str) -> str:
 
 
 def require_server() -> None:
-    """Raise MailError if the mail server does not answer.
+    """Raise MailError if the mail server does not answer. One that did less than a minute ago is not asked.
 
-    Called before anything is written that a mail has to tell of: then nothing is left half done.
+    Called before anything is written that a mail has to tell of: then nothing is left half done. SES has no
+    connection to open, so there it finds missing credentials only.
     """
+    server = (settings.EMAIL_BACKEND, settings.EMAIL_HOST, settings.EMAIL_PORT)
+    if time.monotonic() < _answered.get(server, -math.inf) + TRUSTED_SECONDS:
+        return
     try:
-        connection = get_connection()
+        connection = get_connection(timeout=PROBE_SECONDS)
         connection.open()
         connection.close()
-    except (OSError, smtplib.SMTPException) as error:
+    except Exception as error:  # each backend has errors of its own
         logger.error("The mail server does not answer: %s", error)
         raise MailError from error
+    _answered[server] = time.monotonic()
 
 
 def send(to: User | str, template: str, context: dict[str, object], language: str | None = None) -> None:
@@ -57,13 +69,21 @@ def send(to: User | str, template: str, context: dict[str, object], language: st
     `language` is the recipient's, unless given. Nothing goes to an address that the old application made
     up. A failure is logged: by then there is nobody left to tell, so ask `require_server` before.
     """
+    message = compose(to, template, context, language)
+    if message is not None:
+        transaction.on_commit(lambda: _send(message, template))
+
+
+def compose(
+    to: User | str, template: str, context: dict[str, object], language: str | None = None
+) -> EmailMultiAlternatives | None:
+    """Return a mail as `send` sends it; None to an address that the old application made up."""
     address = to.email if isinstance(to, User) else to
     if is_placeholder(address):
-        return
-    message = render(
-        address, template, context, language or (language_of(to) if isinstance(to, User) else None)
-    )
-    transaction.on_commit(lambda: _send(message, template))
+        return None
+    if language is None and isinstance(to, User):
+        language = language_of(to)
+    return render(address, template, context, language)
 
 
 def render(

@@ -121,7 +121,8 @@ class User(AbstractBaseUser):
 
     def _get_session_auth_hash(self, secret: str | bytes | None = None) -> str:
         """Return what a session keeps of its user: a new password, or a new epoch, ends the session."""
-        value = f"{self.session_epoch}:{self.password}"
+        of_tenant = self.tenant.session_epoch if self.tenant else 0
+        value = f"{of_tenant}:{self.session_epoch}:{self.password}"
         return salted_hmac("accounts.User.session", value, secret=secret, algorithm="sha256").hexdigest()
 
     def validate_constraints(self, exclude: Collection[str] | None = None) -> None:
@@ -254,6 +255,25 @@ class ThrottleCounter(models.Model):
         return f"{self.key[:8]} {self.hits}"
 
 
+class Errand(models.Model):
+    """Something to do for somebody once nobody waits for an answer; see accounts/errands.py.
+
+    Belongs to no tenant: whether there is an account is looked at when it is done.
+    """
+
+    kind = models.CharField(max_length=16)
+    details = models.JSONField()
+    tries = models.IntegerField(default=0, db_default=0)
+    due_at = models.DateTimeField(default=clock.now, db_default=Now())
+
+    class Meta:
+        db_table = "errands"
+        indexes = [models.Index(fields=["due_at"], name="errands_due_at_idx")]
+
+    def __str__(self) -> str:
+        return f"{self.pk} {self.kind}"
+
+
 class AuditEvent(models.Model):
     """One change to a tenant, a user or a role code, or one sign-in. A trigger writes it; nobody changes it.
 
@@ -271,6 +291,8 @@ class AuditEvent(models.Model):
     actor_role = models.CharField(null=True, blank=True)  # noqa: DJ001
     door = models.CharField()
     address = models.CharField(null=True, blank=True)  # noqa: DJ001
+    # What the browser called itself.
+    device = models.CharField(null=True, blank=True)  # noqa: DJ001
     reason = models.CharField(null=True, blank=True)  # noqa: DJ001
     # The columns that changed; of a secret only that it did.
     before = models.JSONField(null=True, blank=True)

@@ -15,8 +15,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts import account_actions, mail, throttling
-from accounts.account_actions import RESET_SECONDS, AddressTakenError, CodeError, CodeProblem
+from accounts import account_actions, errands, mail, throttling
+from accounts.account_actions import HOUR, RESET_SECONDS, AddressTakenError, CodeError, CodeProblem
 from accounts.account_forms import (
     CODE_PROBLEMS,
     NO_MAIL,
@@ -28,8 +28,7 @@ from accounts.account_forms import (
     ResetForm,
 )
 from accounts.models import User
-from tenants.middleware import end_transaction
-from timerecord.core.afterwards import after_answer
+from tenants.middleware import end_transaction, visitor
 
 SEE_OTHER = 303
 BACKEND = "accounts.backends.EmailBackend"
@@ -39,8 +38,9 @@ RESET_COOKIE = "password_reset"
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 # Of 32 to the power of 16 codes; what turns out to be no guess is not counted in the end.
 GUESSES, GUESS_SECONDS = 100, 600
-HOUR = 3600
-RESETS_PER_NETWORK, RESETS_PER_ADDRESS = 30, 5
+RESETS_PER_NETWORK = 30
+# All people of a tenant on one morning; more is somebody who found a code without a limit.
+REGISTRATIONS_PER_NETWORK = 200
 
 
 @login_not_required
@@ -68,12 +68,15 @@ def _register(request: HttpRequest, form: RegisterForm) -> User | None:
     if not throttling.hit("role_code", client, limit=GUESSES, seconds=GUESS_SECONDS):
         form.add_error("code", TOO_MANY)
         return None
+    if not throttling.hit("registered", client, limit=REGISTRATIONS_PER_NETWORK, seconds=HOUR):
+        form.add_error(None, TOO_MANY)
+        return None
     user = None
     try:
         user = account_actions.register(
             **form.cleaned_data,
             language=request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME) and get_language(),
-            address=request.META.get("REMOTE_ADDR"),
+            visitor=visitor(request),
         )
     except CodeError as refusal:
         form.add_error("code", CODE_PROBLEMS[refusal.problem])
@@ -83,6 +86,9 @@ def _register(request: HttpRequest, form: RegisterForm) -> User | None:
         # It tells that somebody has the address, so it stays counted.
         form.add_error("email", TAKEN)
         return None
+    finally:
+        if user is None:
+            throttling.take_back("registered", client)
     throttling.take_back("role_code", client)
     return user
 
@@ -100,8 +106,8 @@ def password_forgot(request: HttpRequest) -> HttpResponse:
 
 
 def _forgot(request: HttpRequest, form: ForgotForm) -> bool:
-    email = form.cleaned_data["email"]
-    if not throttling.hit("reset", throttling.client_key(request), limit=RESETS_PER_NETWORK, seconds=HOUR):
+    client = throttling.client_key(request)
+    if not throttling.hit("reset", client, limit=RESETS_PER_NETWORK, seconds=HOUR):
         form.add_error(None, TOO_MANY)
         return False
     try:
@@ -109,13 +115,13 @@ def _forgot(request: HttpRequest, form: ForgotForm) -> bool:
     except mail.MailError:
         form.add_error(None, NO_MAIL)
         return False
-    # Whoever asks for somebody else again and again fills a mailbox: that is not told either.
-    if throttling.hit("reset.address", email, limit=RESETS_PER_ADDRESS, seconds=HOUR):
-        language, address = get_language(), request.META.get("REMOTE_ADDR")
-        after_answer(
-            request,
-            lambda: account_actions.request_reset(email, language=language, address=address),
-        )
+    account_actions.request_reset(
+        form.cleaned_data["email"],
+        client,
+        language=get_language() or settings.LANGUAGE_CODE,
+        visitor=visitor(request),
+    )
+    errands.soon(request)
     return True
 
 
@@ -159,8 +165,8 @@ def password_reset(request: HttpRequest) -> HttpResponse:
         return _no_good(request)
     form = ResetForm(user, _data(request))
     if request.method == "POST" and form.is_valid():
-        password, address = form.cleaned_data["new_password"], request.META.get("REMOTE_ADDR")
-        if account_actions.reset_password(token, password, address=address) is None:
+        password = form.cleaned_data["new_password"]
+        if account_actions.reset_password(token, password, visitor=visitor(request)) is None:
             return _no_good(request)
         messages.success(request, _("Your password is changed. Please sign in with it."))
         response: HttpResponse = HttpResponseRedirect(reverse("accounts:sign_in"), status=SEE_OTHER)

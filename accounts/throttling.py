@@ -5,9 +5,11 @@ docs/adr/0010-accounts.md says what is limited, and why not in a cache.
 
 import datetime as dt
 import ipaddress
+import logging
 import math
 
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 from django.db.models import F
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
@@ -35,6 +37,9 @@ CLEAR = """
 """
 
 
+logger = logging.getLogger(__name__)
+
+
 class TooManyError(Exception):
     """Something was tried too often. `seconds` until it may be tried again, at least 1."""
 
@@ -43,13 +48,17 @@ class TooManyError(Exception):
         self.seconds = seconds
 
 
-def hit(what: str, key: str, *, limit: int, seconds: int) -> bool:
+def hit(what: str, key: str | None, *, limit: int, seconds: int) -> bool:
     """Count one try of `what` by `key`; whether it is within the limit of so many in so many seconds.
+
+    None is nobody in particular, and not counted: one key for all would let one keep out all others.
 
     The while begins with the first try. Exact however many try at once, on whatever instance. It is
     committed at once, so nothing that fails later takes it back; inside a transaction, with that one: so
     call it before one begins. The key, an address of a person or a machine, is stored as an HMAC only.
     """
+    if key is None:
+        return True
     now = clock.now()
     end = now + dt.timedelta(seconds=seconds)
     with connection.cursor() as cursor:
@@ -58,23 +67,38 @@ def hit(what: str, key: str, *, limit: int, seconds: int) -> bool:
         # Each row that may be new clears away some that are of no use any more. Not in a scope, whose
         # transaction would keep them from whoever counts anew on them until it ends.
         if counted == (1,) and not scope.is_named():
-            cursor.execute(CLEAR, [now, CLEARED_AT_ONCE])
+            _clear_some(cursor)
     return counted is not None
 
 
-def take_back(what: str, key: str) -> None:
+def clear() -> int:
+    """Remove all counters that are over; return how many there were."""
+    removed = 0
+    with connection.cursor() as cursor:
+        while some := _clear_some(cursor):
+            removed += some
+    return removed
+
+
+def take_back(what: str, key: str | None) -> None:
     """Uncount one try: it turned out to be none that is limited."""
+    if key is None:
+        return
     ThrottleCounter.objects.filter(key=_key(what, key), hits__gt=0).update(hits=F("hits") - 1)
 
 
-def seconds_left(what: str, key: str) -> int:
+def seconds_left(what: str, key: str | None) -> int:
     """Return the seconds until the count of `what` by `key` begins anew, rounded up, at least 1."""
+    if key is None:
+        return 1
     ends = ThrottleCounter.objects.filter(key=_key(what, key)).values_list("expires_at", flat=True).first()
     return max(1, math.ceil((ends - clock.now()).total_seconds())) if ends else 1
 
 
-def client_key(request: HttpRequest) -> str:
+def client_key(request: HttpRequest) -> str | None:
     """Return whom to count a request to: the network address that the connection came from.
+
+    None, and an error in the log, where what runs the process does not tell: then nobody is counted.
 
     Never what a header says, which anybody can forge: what runs the process puts the true address into
     REMOTE_ADDR. Of IPv6 the first 64 bits, for one machine has all the rest.
@@ -83,12 +107,21 @@ def client_key(request: HttpRequest) -> str:
     try:
         address = ipaddress.ip_address(given.partition("%")[0])
     except ValueError:
-        return "unknown"
+        logger.error(
+            "REMOTE_ADDR is %r, no address: tries cannot be limited by network. See docs/configuration.md.",
+            given,
+        )
+        return None
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is None:
             return str(ipaddress.ip_network((address, 64), strict=False))
         address = address.ipv4_mapped
     return str(address)
+
+
+def _clear_some(cursor: CursorWrapper) -> int:
+    cursor.execute(CLEAR, [clock.now(), CLEARED_AT_ONCE])
+    return int(cursor.rowcount)
 
 
 def _key(what: str, key: str) -> str:

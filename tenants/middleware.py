@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -8,8 +9,9 @@ from django.http import HttpRequest, HttpResponse
 from psycopg.pq import TransactionStatus
 
 from tenants import scope
-from tenants.scope import Door, Reach, Scope
+from tenants.scope import Door, Reach, Scope, Visitor
 
+LONGEST_DEVICE = 300
 # Where the session keeps the tenant of who signed in.
 TENANT_KEY = "_tenant_id"
 
@@ -54,7 +56,7 @@ class ScopeMiddleware:
                     door=Door.CLOCK,
                     tenant=request.session.get(TENANT_KEY),
                     user=int(user),
-                    address=request.META.get("REMOTE_ADDR"),
+                    **dataclasses.asdict(visitor(request)),
                 )
             )
         )
@@ -63,6 +65,14 @@ class ScopeMiddleware:
         """Undo what the view did before it raised, as ATOMIC_REQUESTS would."""
         request.is_undone = True  # type: ignore[attr-defined]
         _roll_back()
+
+
+def visitor(request: HttpRequest | None) -> Visitor:
+    """Return where a request comes from; of the browser's name as much as somebody would read."""
+    if request is None:
+        return Visitor()
+    device = "".join(c for c in request.headers.get("User-Agent", "") if c.isprintable())
+    return Visitor(request.META.get("REMOTE_ADDR"), device[:LONGEST_DEVICE] or None)
 
 
 def end_transaction(request: HttpRequest) -> None:

@@ -53,6 +53,8 @@ class Tenant(models.Model):
         default=TenantStatus.ACTIVE,
         db_default=TenantStatus.ACTIVE,
     )
+    # Part of what its people's sessions are good for; a trigger raises it when the tenant is suspended.
+    session_epoch = models.IntegerField(_("session epoch"), default=0, db_default=0, editable=False)
     created_at = models.DateTimeField(_("created at"), default=clock.now, db_default=Now(), editable=False)
 
     class Meta:

@@ -45,15 +45,27 @@ class Door(enum.StrEnum):
     COMMAND = "command"
 
 
+@dataclasses.dataclass(frozen=True)
+class Visitor:
+    """Where a request comes from, for the audit trail: network address, and what the browser calls itself."""
+
+    address: str | None = None
+    device: str | None = None
+
+
+NOBODY = Visitor()
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scope:
-    """Whose rows, who asks, through which door, from where, and why."""
+    """Whose rows, who asks, through which door, from where and with what, and why."""
 
     reach: Reach
     door: Door
     tenant: int | None = None
     user: int | None = None
     address: str | None = None
+    device: str | None = None
     reason: str | None = None
 
     def __post_init__(self) -> None:
@@ -117,10 +129,13 @@ def enter(scope: Scope) -> Iterator[Scope]:
 
 @contextlib.contextmanager
 def everything(
-    reason: str, *, door: Door = Door.COMMAND, user: int | None = None, address: str | None = None
+    reason: str, *, door: Door = Door.COMMAND, user: int | None = None, visitor: Visitor = NOBODY
 ) -> Iterator[Scope]:
     """Reach all tenants' rows, for a reason that is logged: signing in, platform work, commands."""
-    with enter(Scope(reach=Reach.ALL, door=door, user=user, address=address, reason=reason)) as scope:
+    wanted = Scope(
+        reach=Reach.ALL, door=door, user=user, address=visitor.address, device=visitor.device, reason=reason
+    )
+    with enter(wanted) as scope:
         yield scope
 
 

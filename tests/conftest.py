@@ -30,6 +30,7 @@ EVERYTHING = Scope(reach=Reach.ALL, door=Door.COMMAND, user=-1, reason="a test a
 BOTH = ["default", "owner"]
 
 
+@pytest.hookimpl(trylast=True)  # when those that were not asked for are gone
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Have the owner make the database, and empty it after tests that commit: the application may neither."""
     for n, item in enumerate(items):

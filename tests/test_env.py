@@ -27,8 +27,10 @@ SHAPES = {
     "SESSION_TTL_SECONDS": "the seconds that somebody stays signed in, a whole number from 300 to 2678400",
     "APP_BASE_URL": "the address at which people reach the service, https://HOST without a path",
     "DEFAULT_FROM_EMAIL": "the sender of the mails, NAME <ADDRESS>",
-    "EMAIL_URL": "smtp+tls://USER:PASSWORD@HOST:PORT (also smtp://, smtp+ssl://), consolemail:// or "
-    "filemail:///FOLDER",
+    "EMAIL_URL": (
+        "ses://REGION, smtp+tls://USER:PASSWORD@HOST:PORT (also smtp://, smtp+ssl://), consolemail:// or "
+        "filemail:///FOLDER"
+    ),
     "DEBUG": "true or false",
     "LOCAL_TRIAL": "true or false",
 }
@@ -245,10 +247,23 @@ class TestMail:
         assert {key: found[key] for key in entry} == entry
         assert found["EMAIL_BACKEND"] == f"django.core.mail.backends.{backend}.EmailBackend"
 
-    @pytest.mark.parametrize("url", ["mail.example.com", "smtp+tls://", "https://mail.example.com", "hush"])
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "mail.example.com",
+            "smtp+tls://",
+            "https://mail.example.com",
+            "hush",
+            "ses://",
+            "ses://mail.example.com",
+            "ses://ap-northeast-1/path",
+            "ses://ap-northeast-1?configuration=x",
+            "ses://ap-northeast-1?x",
+        ],
+    )
     def test_no_url_of_a_mail_server(self, url: str) -> None:
         (problem,) = problems(self.read, {"EMAIL_URL": url})
-        assert problem.startswith("EMAIL_URL is malformed. It should be smtp+tls://")
+        assert problem.startswith("EMAIL_URL is malformed. It should be ses://REGION, smtp+tls://")
 
 
 class TestSite:

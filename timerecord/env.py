@@ -1,8 +1,9 @@
 """Reads the settings' variables from the environment, and says all that is wrong with them at once."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -10,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 Value = TypeVar("Value")
 
 TRUE, FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
 SMTP_PORTS = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}
 
 
@@ -87,11 +89,16 @@ class Environment:
         return self._read(name, shape, parse, None if required else {}, {})
 
     def mail(self, name: str, *, default: str | None = None) -> dict[str, Any]:
-        """Return Django's EMAIL_ settings that a URL stands for, the port and all included."""
-        shape = "smtp+tls://USER:PASSWORD@HOST:PORT (also smtp://, smtp+ssl://), consolemail:// or filemail:///FOLDER"
+        """Return the settings for mail that a URL stands for: Django's, and Anymail's for SES."""
+        shape = (
+            "ses://REGION, smtp+tls://USER:PASSWORD@HOST:PORT (also smtp://, smtp+ssl://), consolemail:// or "
+            "filemail:///FOLDER"
+        )
 
         def parse(raw: str) -> dict[str, Any]:
             scheme = raw.partition("://")[0]
+            if scheme == "ses":
+                return _simple_email_service(raw)
             entry = dict(environ.Env.email_url_config(raw))
             if scheme == "filemail":
                 return {
@@ -140,3 +147,22 @@ class Environment:
         except (ValueError, TypeError, environ.ImproperlyConfigured):
             self._problems.append(f"{name} is malformed. It should be {shape}.")
             return stand_in
+
+
+def _simple_email_service(raw: str) -> dict[str, Any]:
+    """Return the settings for Amazon SES; `?configuration_set=NAME` names where it tells of bounces."""
+    parts = urlsplit(raw)
+    options = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
+    if not REGION.fullmatch(parts.netloc) or parts.path.strip("/") or set(options) - {"configuration_set"}:
+        raise ValueError
+    client = {
+        "region_name": parts.netloc,
+        "config": {"connect_timeout": 3, "read_timeout": 10, "retries": {"max_attempts": 2}},
+    }
+    return {
+        "EMAIL_BACKEND": "anymail.backends.amazon_ses.EmailBackend",
+        "ANYMAIL": {
+            "AMAZON_SES_CLIENT_PARAMS": client,
+            "AMAZON_SES_CONFIGURATION_SET_NAME": options.get("configuration_set"),
+        },
+    }

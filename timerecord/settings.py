@@ -78,6 +78,9 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text(
 # EMAIL_BACKEND, EMAIL_HOST and the like. A trial prints its mails on the screen.
 globals().update(env.mail("EMAIL_URL", default="consolemail://" if LOCAL_TRIAL else None))
 EMAIL_TIMEOUT = 10
+# What waits until an answer is out is done when the server closes it. One that hands it over only then needs
+# `manage.py housekeeping` for it: see docs/configuration.md.
+ERRANDS_AFTER_ANSWER = env.flag("ERRANDS_AFTER_ANSWER", default=True)
 env.complain_if_wrong()
 
 INSTALLED_APPS = [
@@ -159,10 +162,11 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 # Five wrong passwords lock an account. A network may fail more often: a whole company can be behind one
-# address, but so can somebody who tries one password on many accounts. docs/adr/0010-accounts.md.
+# address, whose attempts count while they are looked at; but so can somebody who tries one password on many
+# accounts. docs/adr/0010-accounts.md.
 SIGN_IN_FAILURES_BEFORE_LOCK = 5
 SIGN_IN_LOCK_SECONDS = 15 * 60
-SIGN_IN_FAILURES_PER_ADDRESS = 30
+SIGN_IN_FAILURES_PER_ADDRESS = 100
 SIGN_IN_ADDRESS_SECONDS = 15 * 60
 # Where links and codes that go out by mail are kept: an accounts.tokens.Store.
 TOKEN_STORE = "accounts.tokens.DatabaseStore"  # noqa: S105 the name of a class

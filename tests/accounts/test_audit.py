@@ -53,8 +53,8 @@ def test_only_what_changed_and_of_a_secret_only_that(
     with scope.enter(admin):
         User.objects.filter(pk=employee.pk).update(status=UserStatus.SUSPENDED, password="a new hash")
     (event,) = events("users.update")
-    assert event.before == {"status": "active"}
-    assert event.after == {"status": "suspended", "password_hash": "changed"}
+    assert event.before == {"status": "active", "session_epoch": 0}
+    assert event.after == {"status": "suspended", "session_epoch": 1, "password_hash": "changed"}
     assert (event.actor_id, event.actor_name, event.actor_role) == (boss.pk, "山田 太郎", "tenant_admin")
     assert (event.door, event.address, event.reason) == ("admin", "203.0.113.7", "left the company")
     assert "a new hash" not in everything()
@@ -102,12 +102,13 @@ def test_many_at_once_are_an_event_each(make_user: MakeUser) -> None:
 
 
 def test_signing_in_and_out(client: Client, employee: User, tenant: Tenant) -> None:
-    client.post("/sign-in", SIGN_IN, REMOTE_ADDR="2001:db8::1")
-    client.post("/sign-out", REMOTE_ADDR="2001:db8::1")
+    agent = {"user-agent": "Browser/1.0"}
+    client.post("/sign-in", SIGN_IN, REMOTE_ADDR="2001:db8::1", headers=agent)
+    client.post("/sign-out", REMOTE_ADDR="2001:db8::1", headers=agent)
     for kind in ("sign_in", "sign_out"):
         (event,) = events(kind)
         assert (event.subject_id, event.actor_id, event.tenant_id) == (employee.pk, employee.pk, tenant.pk)
-        assert (event.address, event.door) == ("2001:db8::1", "clock")
+        assert (event.address, event.device, event.door) == ("2001:db8::1", "Browser/1.0", "clock")
     assert PASSWORD not in everything()
 
 
@@ -129,7 +130,7 @@ def test_failing_to_sign_in(
     assert "a wrong passphrase" not in everything()
 
 
-@pytest.mark.parametrize("kind", ["users.update", "sign_in.", "sign", "SIGN_IN", ""])
+@pytest.mark.parametrize("kind", ["users.update", "sign_in.", "sign", "SIGN_IN", "passwords", ""])
 def test_nobody_pretends_what_triggers_record(employee: User, kind: str) -> None:
     with pytest.raises(ProgrammingError, match="is not for this scope to record"), transaction.atomic():
         audit.record(kind, employee.pk)

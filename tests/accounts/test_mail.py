@@ -21,7 +21,24 @@ class Down(BaseEmailBackend):
         raise ConnectionRefusedError("no answer")
 
 
-DOWN = f"{__name__}.Down"
+class Misconfigured(BaseEmailBackend):
+    """One whose settings contradict each other, as Django's SMTP backend says it."""
+
+    def open(self) -> bool:
+        raise ValueError("EMAIL_USE_TLS and EMAIL_USE_SSL are mutually exclusive")
+
+
+class Counting(BaseEmailBackend):
+    """One that counts how often it is opened."""
+
+    opened = 0
+
+    def open(self) -> bool:
+        Counting.opened += 1
+        return True
+
+
+DOWN, MISCONFIGURED, COUNTING = (f"{__name__}.{name}" for name in ("Down", "Misconfigured", "Counting"))
 
 
 def test_it_is_sent_after_the_commit_and_not_without(
@@ -75,9 +92,17 @@ def test_a_server_that_does_not_answer_is_found_out_before_anything_is_done(
     settings: Settings,
 ) -> None:
     mail.require_server()
-    settings.EMAIL_BACKEND = DOWN
-    with pytest.raises(mail.MailError):
+    for broken in (DOWN, MISCONFIGURED):
+        settings.EMAIL_BACKEND = broken
+        with pytest.raises(mail.MailError):
+            mail.require_server()
+
+
+def test_one_that_answered_just_before_is_not_asked_again(settings: Settings) -> None:
+    settings.EMAIL_BACKEND = COUNTING
+    for _ in range(3):
         mail.require_server()
+    assert Counting.opened == 1
 
 
 def test_a_mail_that_fails_after_the_commit_is_logged_without_its_text(

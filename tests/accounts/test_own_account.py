@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 import pytest
 from django.conf import settings as project
+from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core.mail import EmailMessage
 from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from accounts.models import AuditEvent, PasswordReset, ThrottleCounter, User, UserStatus
+from accounts.models import AuditEvent, PasswordReset, Role, ThrottleCounter, User, UserStatus
 from tenants.models import Tenant
 from tests.accounts.test_mail import DOWN
 from tests.accounts.test_registration import errors
@@ -133,6 +134,25 @@ class TestPassword:
         too_many = ja("Too many attempts. Please wait a few minutes and try again.")
         assert errors(page) == {"current_password": [too_many]}
 
+    def test_who_guesses_elsewhere_does_not_keep_its_owner_from_changing_it(
+        self, send: Send, elsewhere: Client
+    ) -> None:
+        for _ in range(12):
+            elsewhere.post(CHANGE, {"current_password": "wrong", "new_password": NEW})
+        page = send(CHANGE, current_password=PASSWORD, new_password=NEW)
+        assert errors(page) == {}
+        assert not is_signed_in(elsewhere)
+
+    def test_it_is_on_record_with_what_browser(self, employee_client: Client, employee: User) -> None:
+        employee_client.post(
+            CHANGE,
+            {"current_password": PASSWORD, "new_password": NEW},
+            REMOTE_ADDR="203.0.113.7",
+            headers={"user-agent": "Browser/1.0"},
+        )
+        event = AuditEvent.objects.filter(kind="users.update", after__password_hash="changed").get()
+        assert (event.actor_id, event.address, event.device) == (employee.pk, "203.0.113.7", "Browser/1.0")
+
     @pytest.mark.parametrize(
         ("new", "told"),
         [
@@ -201,6 +221,40 @@ class TestEmail:
         assert (mailoutbox[1].to, mailoutbox[1].subject) == ([OLD_ADDRESS], "メールアドレスが変更されました")
         assert signs_in(NEW_ADDRESS, PASSWORD)
         assert not signs_in(OLD_ADDRESS, PASSWORD)
+
+    def test_who_still_has_an_old_hash_stays_signed_in(self, client: Client, employee: User) -> None:
+        """As after a change of the hasher's parameters: the password is verified, and hashed anew."""
+        User.objects.update(password=Argon2PasswordHasher().encode(PASSWORD, "a salt of old"))
+        employee.refresh_from_db()
+        client.force_login(employee)
+        response = client.post(EMAIL, {"email": NEW_ADDRESS, "current_password": PASSWORD})
+        assert (response.status_code, response["Location"]) == (303, CONFIRM)
+        before, employee.password = employee.password, ""
+        employee.refresh_from_db()
+        assert employee.password != before
+        assert is_signed_in(client)
+
+    def test_it_is_on_record_that_it_was_asked_for(self, send: Send, employee: User) -> None:
+        send(EMAIL, email=NEW_ADDRESS, current_password=PASSWORD)
+        (event,) = AuditEvent.objects.filter(kind="email.change_requested")
+        assert event.subject_id == event.actor_id == employee.pk
+        assert NEW_ADDRESS not in str(event.after)
+
+    def test_a_platform_admin_without_tenant_signs_in_with_the_new_one(
+        self,
+        client: Client,
+        make_user: MakeUser,
+        mailoutbox: list[EmailMessage],
+        django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+    ) -> None:
+        admin = make_user(tenant=None, role=Role.PLATFORM_ADMIN)
+        client.force_login(admin)
+        with django_capture_on_commit_callbacks(execute=True):
+            client.post(EMAIL, {"email": NEW_ADDRESS, "current_password": PASSWORD})
+        (code,) = re.findall(r"^\d{6}$", str(mailoutbox[0].body), re.MULTILINE)
+        assert client.post(CONFIRM, {"code": code})["Location"] == ACCOUNT
+        assert is_signed_in(client)
+        assert signs_in(NEW_ADDRESS, PASSWORD)
 
     def test_the_password_is_asked_for(self, send: Send, mailoutbox: list[EmailMessage]) -> None:
         page = self.ask(send, password="wrong")

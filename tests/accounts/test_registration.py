@@ -9,6 +9,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import translation
 
+from accounts import registration_views
 from accounts.account_actions import CodeProblem
 from accounts.account_forms import CODE_PROBLEMS, TAKEN, TOO_MANY, normalise_code
 from accounts.models import AuditEvent, Role, RoleCode, ThrottleCounter, User, UserStatus
@@ -191,12 +192,24 @@ class TestCodesThatAreRefused:
         elsewhere = client.post(REGISTER, given(), REMOTE_ADDR="192.0.2.9")
         assert elsewhere.status_code == 303
 
+    def test_a_network_from_which_all_too_many_register_has_to_wait(
+        self, client: Client, code: RoleCode, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(registration_views, "REGISTRATIONS_PER_NETWORK", 2)
+        answers = []
+        for n in range(3):
+            # Who is refused has not registered.
+            assert Client().post(REGISTER, given(code="A" * 16)).status_code == 200
+            answers.append(Client().post(REGISTER, given(email=f"{n}@example.com")))
+        assert [answer.status_code for answer in answers] == [303, 303, 200]
+        assert Page(answers[2]).notes == [ja(english(TOO_MANY))]
+
     def test_who_has_a_good_code_is_not_counted(self, client: Client, code: RoleCode) -> None:
         RoleCode.objects.update(usage_count=3)
         refused(client)
         RoleCode.objects.update(usage_count=0)
         client.post(REGISTER, given())
-        assert set(ThrottleCounter.objects.values_list("hits", flat=True)) == {0}
+        assert sorted(ThrottleCounter.objects.values_list("hits", flat=True)) == [0, 1]  # one registered
 
 
 class TestAddresses:

@@ -161,6 +161,7 @@ TABLES: dict[str, str] = {
     "import_sources": "",  # the platform's alone, like the next
     "imported_rows": "",
     "import_quarantine": "tenant",
+    "errands": "",  # whether their addresses are anybody's is looked at when they are done
 }
 # What runs as the owner and can be called by the application, and why that harms nobody.
 FUNCTIONS: dict[str, str] = {

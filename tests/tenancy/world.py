@@ -9,7 +9,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import connection
 from psycopg import sql
 
-from accounts.models import PasswordReset, Role, RoleCode, User, UserStatus
+from accounts.models import Errand, PasswordReset, Role, RoleCode, User, UserStatus
 from attendance.import_models import ImportedRow, ImportSource, QuarantinedRow
 from attendance.models import WorkSession
 from tenants import scope
@@ -147,6 +147,8 @@ def make_world() -> World:
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_char(at AT TIME ZONE 'Asia/Tokyo', 'HH24:MI') FROM work_session_history")
         world.minutes.update(row[0] for row in cursor.fetchall())
+    waits = {"email": world.other_employee.user.email}
+    Errand.objects.create(kind="reset", details=waits, due_at=dt.datetime(9999, 1, 1, tzinfo=dt.UTC))
     source = ImportSource.objects.create(digest="d" * 64, file_name="old.db", generation=3)
     for tenant in (here, there):
         code = f"of-{tenant.pk}"

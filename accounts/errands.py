@@ -1,0 +1,96 @@
+"""What is done for somebody once nobody waits for an answer: how long it takes, no answer tells.
+
+An errand is left in PostgreSQL with the work of the request, so it is neither lost nor done for what was
+rolled back. It is done after the answer where the server allows for that, else by `manage.py housekeeping`.
+What fails, as when the mail server does not answer, is tried again. docs/adr/0010-accounts.md.
+"""
+
+import datetime as dt
+import enum
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.http import HttpRequest
+from django.utils.module_loading import import_string
+
+from accounts.models import Errand
+from tenants import scope
+from timerecord.core import clock
+from timerecord.core.afterwards import after_answer
+
+MAX_TRIES: Final = 5
+# The first pause is longer than a try takes, for it is also what keeps others from trying meanwhile.
+FIRST_PAUSE: Final = dt.timedelta(minutes=1)
+AT_ONCE: Final = 20
+
+logger = logging.getLogger(__name__)
+
+
+class Kind(enum.StrEnum):
+    """What is to be done; at most 16 characters."""
+
+    RESET = "reset"
+    LOCKED = "locked"
+
+
+# Gets the details, and whether it is the first try. The mail that comes of it is sent at once.
+Doer = Callable[[dict[str, Any], bool], EmailMessage | None]
+DOERS: Final = {
+    Kind.RESET: "accounts.account_actions.reset_mail",
+    Kind.LOCKED: "accounts.actions.locked_mail",
+}
+
+
+def leave(kind: Kind, **details: Any) -> None:
+    """Leave an errand with the caller's transaction, whose scope reaches all."""
+    Errand.objects.create(kind=kind, details=details)
+
+
+def soon(request: HttpRequest | None) -> None:
+    """Do what waits after the answer to this request, unless the settings leave it to `housekeeping`."""
+    if settings.ERRANDS_AFTER_ANSWER:
+        after_answer(request, do_waiting)
+
+
+def do_waiting() -> int:
+    """Do what is due, the oldest first; return how many errands there were.
+
+    What fails is logged, and tried again up to MAX_TRIES times, after longer and longer pauses.
+    Any number may do so at once: each errand is one's at a time.
+    """
+    for number in range(AT_ONCE):
+        errand = _claim()
+        if errand is None:
+            return number
+        _do(errand)
+    return AT_ONCE
+
+
+def _claim() -> Errand | None:
+    now = clock.now()
+    with scope.everything("what waits to be done for somebody"):
+        due = Errand.objects.select_for_update(skip_locked=True).filter(due_at__lte=now)
+        errand = due.order_by("due_at", "pk").first()
+        if errand is not None:
+            errand.due_at = now + FIRST_PAUSE * 2**errand.tries
+            errand.tries += 1
+            errand.save(update_fields=["tries", "due_at"])
+        return errand
+
+
+def _do(errand: Errand) -> None:
+    try:
+        doer: Doer = import_string(DOERS[Kind(errand.kind)])
+        message = doer(errand.details, errand.tries == 1)
+        if message is not None:
+            message.send()
+    except Exception:
+        # Without the mail's text: it carries a link.
+        logger.exception("The errand %s failed, try %s of %s.", errand.kind, errand.tries, MAX_TRIES)
+        if errand.tries < MAX_TRIES:
+            return
+    with scope.everything("what was done for somebody"):
+        Errand.objects.filter(pk=errand.pk).delete()

@@ -1,0 +1,117 @@
+"""What is left to be done once nobody waits for an answer."""
+
+import datetime as dt
+from collections.abc import Iterator
+
+import pytest
+import time_machine
+from django.core.mail import EmailMessage
+from django.core.management import call_command
+from django.db import transaction
+from pytest_django import Settings
+
+from accounts import errands, tokens
+from accounts.account_actions import request_reset
+from accounts.errands import FIRST_PAUSE, MAX_TRIES, Kind
+from accounts.models import Errand, PasswordReset, ThrottleCounter, User
+from accounts.tokens import Purpose
+from tests.accounts.test_mail import DOWN
+from tests.conftest import japan
+
+pytestmark = pytest.mark.django_db
+
+NOW = japan("2026-11-20 12:00")
+IN_MEMORY = "django.core.mail.backends.locmem.EmailBackend"
+
+
+@pytest.fixture
+def now() -> Iterator[time_machine.Traveller]:
+    with time_machine.travel(NOW, tick=False) as traveller:
+        yield traveller
+
+
+def ask(user: User) -> None:
+    request_reset(user.email, "203.0.113.7", language="ja")
+
+
+def test_it_is_done_once(employee: User, mailoutbox: list[EmailMessage], now: time_machine.Traveller) -> None:
+    ask(employee)
+    assert [errands.do_waiting(), errands.do_waiting()] == [1, 0]
+    assert len(mailoutbox) == 1
+    assert not Errand.objects.exists()
+
+
+def test_what_is_rolled_back_leaves_none(employee: User) -> None:
+    with transaction.atomic():
+        ask(employee)
+        transaction.set_rollback(True)
+    assert errands.do_waiting() == 0
+
+
+def test_a_mail_server_that_is_down_is_tried_again(
+    employee: User,
+    settings: Settings,
+    mailoutbox: list[EmailMessage],
+    now: time_machine.Traveller,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings.EMAIL_BACKEND = DOWN
+    ask(employee)
+    assert [errands.do_waiting(), errands.do_waiting()] == [1, 0]
+    assert "The errand reset failed, try 1 of 5." in caplog.text
+    settings.EMAIL_BACKEND = IN_MEMORY
+    now.shift(FIRST_PAUSE)
+    assert errands.do_waiting() == 1
+    (message,) = mailoutbox
+    token = str(message.body).partition("/password/reset/")[2].split()[0]
+    assert tokens.find(token, Purpose.RESET)
+    assert token not in caplog.text
+
+
+def test_it_is_given_up_in_the_end(
+    employee: User, settings: Settings, now: time_machine.Traveller, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.EMAIL_BACKEND = DOWN
+    ask(employee)
+    for _ in range(MAX_TRIES + 1):
+        errands.do_waiting()
+        now.shift(dt.timedelta(days=1))
+    assert caplog.text.count("The errand reset failed") == MAX_TRIES
+    assert not Errand.objects.exists()
+
+
+def test_one_that_nobody_knows_keeps_no_other_from_being_done(
+    employee: User, mailoutbox: list[EmailMessage], now: time_machine.Traveller
+) -> None:
+    Errand.objects.create(kind="of tomorrow", details={})
+    ask(employee)
+    assert errands.do_waiting() == 2
+    assert len(mailoutbox) == 1
+
+
+def test_of_somebody_who_is_gone(mailoutbox: list[EmailMessage], now: time_machine.Traveller) -> None:
+    errands.leave(Kind.LOCKED, user=-1)
+    assert errands.do_waiting() == 1
+    assert mailoutbox == []
+    assert not Errand.objects.exists()
+
+
+def test_housekeeping(
+    employee: User,
+    mailoutbox: list[EmailMessage],
+    now: time_machine.Traveller,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tokens.issue(employee.pk, Purpose.RESET, 600)
+    tokens.issue_code(employee.pk, Purpose.EMAIL, 600, {"email": "new@example.com"})
+    ThrottleCounter.objects.create(key="x", hits=1, expires_at=NOW)
+    now.shift(dt.timedelta(days=1, seconds=599))
+    call_command("housekeeping")
+    assert capsys.readouterr().out == "0 errands done; 0 links and codes, 1 counters removed\n"
+    now.shift(dt.timedelta(seconds=2))
+    for _ in range(errands.AT_ONCE + 1):
+        errands.leave(Kind.LOCKED, user=employee.pk)
+    call_command("housekeeping")
+    assert capsys.readouterr().out == "21 errands done; 2 links and codes, 0 counters removed\n"
+    assert len(mailoutbox) == 21
+    assert not PasswordReset.objects.exists()
