@@ -25,6 +25,8 @@ MAX_TRIES: Final = 5
 # The first pause is longer than a try takes, for it is also what keeps others from trying meanwhile.
 FIRST_PAUSE: Final = dt.timedelta(minutes=1)
 AT_ONCE: Final = 20
+# One's own, and one that was left over: while mails time out, no worker is kept from the next request for long.
+AFTER_ONE_ANSWER: Final = 2
 
 logger = logging.getLogger(__name__)
 
@@ -52,21 +54,21 @@ def leave(kind: Kind, **details: Any) -> None:
 def soon(request: HttpRequest | None) -> None:
     """Do what waits after the answer to this request, unless the settings leave it to `housekeeping`."""
     if settings.ERRANDS_AFTER_ANSWER:
-        after_answer(request, do_waiting)
+        after_answer(request, lambda: do_waiting(AFTER_ONE_ANSWER))
 
 
-def do_waiting() -> int:
-    """Do what is due, the oldest first; return how many errands there were.
+def do_waiting(most: int = AT_ONCE) -> int:
+    """Do what is due, the oldest first, so many errands at most; return how many there were.
 
     What fails is logged, and tried again up to MAX_TRIES times, after longer and longer pauses.
     Any number may do so at once: each errand is one's at a time.
     """
-    for number in range(AT_ONCE):
+    for number in range(most):
         errand = _claim()
         if errand is None:
             return number
         _do(errand)
-    return AT_ONCE
+    return most
 
 
 def _claim() -> Errand | None:
