@@ -89,7 +89,21 @@ def register(
         _use_up(found)
         with _unless_taken():
             user.save(force_insert=True)
+        errands.leave(Kind.WELCOME, user=user.pk, language=mail.language_of(user))
         return user
+
+
+def welcome_mail(details: dict[str, Any], is_first_try: bool) -> EmailMessage | None:  # noqa: ARG001
+    """Return the mail to somebody who registered: one that does not arrive shows a mistyped address."""
+    with scope.everything("somebody registered"):
+        user = User.objects.in_scope().filter(pk=details["user"]).first()
+        if user is None:
+            return None
+        context: dict[str, object] = {
+            "email": user.email,
+            "sign_in": mail.link(reverse("accounts:sign_in")),
+        }
+        return mail.compose(user, "welcome", context, details["language"])
 
 
 def _problem(code: RoleCode, moment: dt.datetime) -> CodeProblem | None:
@@ -273,13 +287,12 @@ def confirm_email_change(user: User, code: str) -> bool:
     found = tokens.redeem_code(user.pk, code, Purpose.EMAIL)
     if found is None:
         return False
-    old, language = user.email, mail.language_of(user)
     try:
         with _unless_taken():
             User.objects.in_scope().filter(pk=user.pk).update(email=found.data["email"])
     except AddressTakenError:
         return False
-    user.email = found.data["email"]
     tokens.void(user.pk, Purpose.RESET)  # its link went to the old address
-    mail.send(old, "email_changed", {"email": user.email}, language)
+    mail.send(user, "email_changed", {"email": found.data["email"]})  # to the old one
+    user.email = found.data["email"]
     return True

@@ -10,8 +10,9 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from accounts import mail
+from accounts import mail, throttling
 from accounts.account_actions import CodeProblem
+from accounts.forms import half_width
 from accounts.models import User
 from accounts.querysets import normalise_email
 from accounts.tokens import DIGITS
@@ -39,8 +40,17 @@ TAKEN: Final = _(
     "This e-mail address cannot be used. If it is yours, sign in with it or reset its password; otherwise "
     "take another one."
 )
-TOO_MANY: Final = _("Too many attempts. Please wait a few minutes and try again.")
 NO_MAIL: Final = _("No mail can be sent at the moment. Nothing was changed. Please try again later.")
+
+
+def too_many(what: str, key: str | None) -> str:
+    """Return what to tell somebody whom throttling keeps from `what`: the minutes to wait, rounded up."""
+    minutes = -(-throttling.seconds_left(what, key) // 60)
+    return ngettext(
+        "Too many attempts. Please try again in about %(minutes)s minute.",
+        "Too many attempts. Please try again in about %(minutes)s minutes.",
+        minutes,
+    ) % {"minutes": minutes}
 
 
 def normalise_code(text: str) -> str:
@@ -99,7 +109,7 @@ class AddressField(forms.EmailField):
 
     default_error_messages = {
         "required": _("Please enter your e-mail address."),
-        "invalid": _("This is no e-mail address. Please check it."),
+        "invalid": _("This does not look like an e-mail address. Please check it."),
     }
 
     def __init__(self, *, autocomplete: str = "email", is_new: bool = True, **kwargs: Any) -> None:
@@ -120,7 +130,7 @@ class AddressField(forms.EmailField):
 
     def clean(self, value: Any) -> str:
         """Return the address as it is stored; ValidationError for a new one to which no mail can go."""
-        address = str(super().clean(normalise_email(str(value or ""))))
+        address = str(super().clean(normalise_email(half_width(str(value or "")))))
         if self.is_new and (not address.isascii() or mail.is_placeholder(address)):
             raise ValidationError(self.error_messages["invalid"], code="invalid")
         return address
@@ -132,7 +142,10 @@ class NewPasswordField(forms.CharField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(
             label=_("New password"),
-            help_text=_("At least 12 characters of any kind. A phrase of several words is good."),
+            help_text=_(
+                "At least 12 characters. Not only digits, not a common password, nothing like your name or "
+                "address. Several words in a row work well."
+            ),
             strip=False,
             error_messages={"required": _("Please enter the new password.")},
             # The validator says what is wrong; this keeps megabytes from being looked at.
@@ -181,9 +194,11 @@ def given_name() -> NameField:
 
 
 class AccountForm(forms.Form):
-    """A form whose first field that is wrong has the focus when it comes back."""
+    """A form that has the focus where it is wrong when it comes back."""
 
     use_required_attribute = True
+    # Whether what is wrong belongs to no field: then what says so has the focus.
+    is_wrong_as_a_whole = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -191,11 +206,20 @@ class AccountForm(forms.Form):
         self.label_suffix = ""
 
     def focus(self) -> None:
-        """Give the focus to the first field with an error. Called when all errors are known."""
-        for name, field in self.fields.items():
-            if name in self.errors:
-                field.widget.attrs["autofocus"] = True
-                return
+        """Give the focus to the first error, and have each read before the help of its field.
+
+        Called when all errors are known.
+        """
+        wrong = [self[name] for name in self.fields if name in self.errors]
+        for field in wrong:
+            described_by = f"{field.auto_id}_error"
+            if field.help_text:
+                described_by += f" {field.auto_id}_helptext"
+            field.field.widget.attrs["aria-describedby"] = described_by
+        if wrong:
+            wrong[0].field.widget.attrs["autofocus"] = True
+        else:
+            self.is_wrong_as_a_whole = bool(self.errors)
 
     def check_new_password(self, name: str, user: User) -> None:
         """Add to a field what its password lacks: judged beside the name and address of this user."""
@@ -295,7 +319,7 @@ class EmailCodeForm(AccountForm):
     """The code that was mailed to a new address."""
 
     code = forms.CharField(
-        label=_("Code from the mail"),
+        label=_("6-digit code"),
         max_length=100,
         error_messages={"required": _("Please enter the code from the mail.")},
         widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "one-time-code"}),

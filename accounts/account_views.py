@@ -20,12 +20,12 @@ from accounts import account_actions, mail, throttling
 from accounts.account_actions import CODE_SECONDS
 from accounts.account_forms import (
     NO_MAIL,
-    TOO_MANY,
     AccountForm,
     ChangePasswordForm,
     EmailCodeForm,
     EmailForm,
     NameForm,
+    too_many,
 )
 from accounts.actions import end_sessions
 from accounts.models import User
@@ -58,9 +58,7 @@ def password_change(request: HttpRequest) -> HttpResponse:
     form = ChangePasswordForm(user, _data(request))
     if request.method == "POST" and form.is_valid() and _change_password(request, user, form):
         update_session_auth_hash(request, user)
-        messages.success(
-            request, _("Your password is changed. Wherever else you were signed in, you no longer are.")
-        )
+        messages.success(request, _("Your password is changed. You have been signed out everywhere else."))
         return _to(following or reverse("accounts:account"))
     return _form(
         request,
@@ -100,10 +98,12 @@ def account_name(request: HttpRequest) -> HttpResponse:
 def account_email(request: HttpRequest) -> HttpResponse:
     """Ask for a code to be mailed to a new address."""
     user = _user(request)
-    form = EmailForm(user, _data(request))
+    pending = account_actions.pending_email(user)
+    form = EmailForm(user, _data(request), initial=pending.token.data if pending else None)
     if request.method == "POST" and form.is_valid() and _current_password_fits(request, user, form):
-        if not throttling.hit("email_change", str(user.pk), limit=5, seconds=3600):
-            form.add_error(None, TOO_MANY)
+        who = ("email_change", str(user.pk))
+        if not throttling.hit(*who, limit=5, seconds=3600):
+            form.add_error(None, too_many(*who))
         else:
             try:
                 account_actions.request_email_change(user, form.cleaned_data["email"])
@@ -111,7 +111,7 @@ def account_email(request: HttpRequest) -> HttpResponse:
                 form.add_error(None, NO_MAIL)
             else:
                 return _to(reverse("accounts:account_email_confirm"))
-    return _form(request, "accounts/account_email.html", form)
+    return _email_form(request, user, form)
 
 
 @never_cache
@@ -121,7 +121,8 @@ def account_email_confirm(request: HttpRequest) -> HttpResponse:
     user = _user(request)
     pending = account_actions.pending_email(user)
     if pending is None:
-        return _ask_anew(request)
+        _tell_to_ask_anew(request)
+        return _to(reverse("accounts:account_email"))
     form = EmailCodeForm(_data(request))
     if request.method == "POST" and form.is_valid():
         if account_actions.confirm_email_change(user, form.cleaned_data["code"]):
@@ -129,7 +130,8 @@ def account_email_confirm(request: HttpRequest) -> HttpResponse:
             return _to(reverse("accounts:account"))
         left = account_actions.pending_email(user)
         if left is None:
-            return _ask_anew(request)
+            _tell_to_ask_anew(request)
+            return _email_form(request, user, EmailForm(user, initial=pending.token.data))
         form.add_error("code", _wrong_code(left.tries_left))
     context = {"address": pending.token.data["email"], "minutes": CODE_SECONDS // 60}
     return _form(request, "accounts/account_email_confirm.html", form, **context)
@@ -137,17 +139,27 @@ def account_email_confirm(request: HttpRequest) -> HttpResponse:
 
 def _wrong_code(tries_left: int) -> str:
     return ngettext(
-        "This is not the code. You can try once more.",
-        "This is not the code. You can try %(count)s more times.",
+        "That code is not right. You can try once more.",
+        "That code is not right. You can try %(count)s more times.",
         tries_left,
     ) % {"count": tries_left}
 
 
-def _ask_anew(request: HttpRequest) -> HttpResponse:
+def _tell_to_ask_anew(request: HttpRequest) -> None:
+    # True also of a right code that was sent twice: the address below is then the new one.
     messages.warning(
-        request, _("That code is no good any more, so nothing was changed. Please ask for a new one.")
+        request,
+        _(
+            "This code no longer works: it was used, has expired, or was entered wrongly too often. Your "
+            "current address is shown below; to change it, send a new code."
+        ),
     )
-    return _to(reverse("accounts:account_email"))
+
+
+def _email_form(request: HttpRequest, user: User, form: EmailForm) -> HttpResponse:
+    return _form(
+        request, "accounts/account_email.html", form, has_placeholder=mail.is_placeholder(user.email)
+    )
 
 
 @never_cache
@@ -174,15 +186,15 @@ def _current_password_fits(request: HttpRequest, user: User, form: AccountForm) 
 
     Those of this session: whoever found a phone unlocked must not keep its owner from ending that session.
     """
-    key = request.session.session_key
-    if not throttling.hit("current_password", key, limit=GUESSES, seconds=GUESS_SECONDS):
-        form.add_error("current_password", TOO_MANY)
+    who = ("current_password", request.session.session_key)
+    if not throttling.hit(*who, limit=GUESSES, seconds=GUESS_SECONDS):
+        form.add_error("current_password", too_many(*who))
         return False
     hashed = user.password
     if not user.check_password(form.cleaned_data["current_password"]):
         form.add_error("current_password", WRONG)
         return False
-    throttling.take_back("current_password", key)
+    throttling.take_back(*who)
     if user.password != hashed:  # a new hash of the same password: the session goes on
         update_session_auth_hash(request, user)
     return True

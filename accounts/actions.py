@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db.models import Case, F, Q, Value, When
+from django.urls import reverse
 from django.views.decorators.debug import sensitive_variables
 
 from accounts import audit, errands, mail, throttling
@@ -71,7 +72,11 @@ def locked_mail(details: dict[str, Any], is_first_try: bool) -> EmailMessage | N
         if user is None:
             return None
         minutes = settings.SIGN_IN_LOCK_SECONDS // 60
-        return mail.compose(user, "locked", {"minutes": minutes}, user.language or settings.LANGUAGE_CODE)
+        context: dict[str, object] = {
+            "minutes": minutes,
+            "forgot": mail.link(reverse("accounts:password_forgot")),
+        }
+        return mail.compose(user, "locked", context, user.language or settings.LANGUAGE_CODE)
 
 
 def end_sessions(user: User) -> None:

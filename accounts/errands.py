@@ -25,7 +25,7 @@ MAX_TRIES: Final = 5
 # The first pause is longer than a try takes, for it is also what keeps others from trying meanwhile.
 FIRST_PAUSE: Final = dt.timedelta(minutes=1)
 AT_ONCE: Final = 20
-# One's own, and one that was left over: while mails time out, no worker is kept from the next request for long.
+# One's own, and one that was left over: while mails time out, no worker is kept for long.
 AFTER_ONE_ANSWER: Final = 2
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ class Kind(enum.StrEnum):
 
     RESET = "reset"
     LOCKED = "locked"
+    WELCOME = "welcome"
 
 
 # Gets the details, and whether it is the first try. The mail that comes of it is sent at once.
@@ -43,6 +44,7 @@ Doer = Callable[[dict[str, Any], bool], EmailMessage | None]
 DOERS: Final = {
     Kind.RESET: "accounts.account_actions.reset_mail",
     Kind.LOCKED: "accounts.actions.locked_mail",
+    Kind.WELCOME: "accounts.account_actions.welcome_mail",
 }
 
 

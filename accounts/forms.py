@@ -1,4 +1,5 @@
-from typing import Any
+import unicodedata
+from typing import Any, Final
 
 from django import forms
 from django.conf import settings
@@ -10,6 +11,20 @@ from django.views.decorators.debug import sensitive_variables
 
 from accounts import throttling
 from accounts.models import User
+
+REFUSED: Final = _("You could not be signed in. Please check your e-mail address and password.")
+WHAT_MAY_HELP: Final = _(
+    "After five wrong passwords, sign-in is locked for 15 minutes; you can also reset the password. If that "
+    "does not help, ask your administrator."
+)
+
+
+def half_width(address: str) -> str:
+    """Return an address in half width if it was typed in full width.
+
+    One with a plain @ stays as it is: the import stored some with other characters of full or half width.
+    """
+    return address if "@" in address else unicodedata.normalize("NFKC", address)
 
 
 class SignInForm(forms.Form):
@@ -42,6 +57,10 @@ class SignInForm(forms.Form):
         self.request = request
         self.user: User | None = None
 
+    def clean_email(self) -> str:
+        """Return the address in half width."""
+        return half_width(self.cleaned_data["email"])
+
     @sensitive_variables("password")
     def clean(self) -> dict[str, Any]:
         """Find the user; one message for every way in which that can fail.
@@ -57,13 +76,7 @@ class SignInForm(forms.Form):
                 self._count(failed=False)  # not theirs
                 raise
             if not isinstance(user, User):
-                raise ValidationError(
-                    _(
-                        "E-mail address and password do not match, or this account cannot be used. After "
-                        "five wrong passwords it is locked for 15 minutes: please wait, then try again, or "
-                        "choose a new password. If that does not help, please ask your administrator."
-                    )
-                )
+                raise ValidationError([REFUSED, WHAT_MAY_HELP])
             self._count(failed=False)
             self.user = user
         return self.cleaned_data

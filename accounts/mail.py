@@ -1,9 +1,12 @@
 """Mails to people: plain text and HTML, in their language, sent once what they tell of is committed."""
 
+import dataclasses
 import logging
 import math
+import re
 import time
-from typing import Final
+from email.header import Header
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
@@ -11,8 +14,10 @@ from django.db import transaction
 from django.template import Context, Engine
 from django.template.loader import render_to_string
 from django.utils import translation
+from django.utils.translation import gettext as _
 
 from accounts.models import User
+from accounts.tokens import DIGITS
 
 # The old application gave it to whoever had no address: nobody reads mail there.
 PLACEHOLDER_DOMAIN = "@placeholder.local"
@@ -22,11 +27,33 @@ PROBE_SECONDS: Final = 3
 # When which mail server last answered, by the process's own clock.
 _answered: dict[tuple[str, str, int], float] = {}
 
+LINK: Final = re.compile(r"https?://\S+")
+CODE: Final = re.compile(rf"\d{{{DIGITS}}}")
+
 logger = logging.getLogger(__name__)
 
 
 class MailError(Exception):
     """No mail can be sent at present."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Paragraph:
+    """One of a mail's: text, a code on its own, or a link whose text says where it leads."""
+
+    text: str
+    link: str = ""
+    is_code: bool = False
+
+
+class Mail(EmailMultiAlternatives):
+    """A mail whose subject begins on the line that it belongs to."""
+
+    def message(self, *args: Any, **kwargs: Any) -> Any:
+        """Fold the subject anew: Django leaves the first line of a long Japanese one empty."""
+        built = super().message(*args, **kwargs)
+        built.replace_header("Subject", Header(str(self.subject), header_name="Subject"))
+        return built
 
 
 def is_placeholder(address: str) -> bool:
@@ -76,33 +103,58 @@ def send(to: User | str, template: str, context: dict[str, object], language: st
 
 def compose(
     to: User | str, template: str, context: dict[str, object], language: str | None = None
-) -> EmailMultiAlternatives | None:
+) -> Mail | None:
     """Return a mail as `send` sends it; None to an address that the old application made up."""
     address = to.email if isinstance(to, User) else to
     if is_placeholder(address):
         return None
     if language is None and isinstance(to, User):
         language = language_of(to)
-    return render(address, template, context, language)
+    return render(address, template, context, language, to.display_name if isinstance(to, User) else "")
 
 
 def render(
-    address: str, template: str, context: dict[str, object], language: str | None = None
-) -> EmailMultiAlternatives:
-    """Return the mail, unsent."""
+    address: str, template: str, context: dict[str, object], language: str | None = None, name: str = ""
+) -> Mail:
+    """Return the mail, unsent.
+
+    It greets `name`: for an address that may be somebody else's leave it out, for people name themselves
+    what they like.
+    """
     with translation.override(language or translation.get_language() or settings.LANGUAGE_CODE):
-        # Not HTML: a name with an ampersand stays as it is.
-        plain = Engine.get_default().get_template(f"accounts/mail/{template}.txt")
-        text = plain.render(Context(context, autoescape=False))
-        subject, _newline, body = text.strip().partition("\n")
-        body = body.strip() + "\n"
-        html = render_to_string("accounts/mail/message.html", {"subject": subject.strip(), "body": body})
-    message = EmailMultiAlternatives(subject.strip(), body, to=[address])
+        subject, _newline, body = _plain(template, context).partition("\n")
+        frame: dict[str, object] = {
+            "subject": subject,
+            "name": " ".join(name.split()),
+            "body": body.strip(),
+            "paragraphs": [_paragraph(text) for text in body.strip().split("\n\n")],
+            "site": settings.APP_BASE_URL,
+        }
+        text = _plain("message", frame) + "\n"
+        html = render_to_string("accounts/mail/message.html", frame)
+        full_subject = _("Time clock: %(subject)s") % {"subject": subject}
+    # Lets no machine answer (RFC 3834).
+    headers = {"Auto-Submitted": "auto-generated"}
+    message = Mail(full_subject, text, to=[address], headers=headers)
     message.attach_alternative(html, "text/html")
     return message
 
 
-def _send(message: EmailMultiAlternatives, template: str) -> None:
+def _plain(template: str, context: dict[str, object]) -> str:
+    # Not HTML: a name with an ampersand stays as it is.
+    found = Engine.get_default().get_template(f"accounts/mail/{template}.txt")
+    return found.render(Context(context, autoescape=False)).strip()
+
+
+def _paragraph(text: str) -> Paragraph:
+    """Read a paragraph: a line that is a link belongs to the line above it."""
+    label, _newline, last = text.rpartition("\n")
+    if LINK.fullmatch(last):
+        return Paragraph(label, link=last)
+    return Paragraph(text, is_code=CODE.fullmatch(text) is not None)
+
+
+def _send(message: Mail, template: str) -> None:
     try:
         message.send()
     except Exception:  # whatever it is, what was committed is not undone by it

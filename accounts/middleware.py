@@ -38,11 +38,14 @@ def _end_stale_session(request: HttpRequest, *, asks_for_a_person: bool, tell: b
         request.session.flush()
         text = (
             _(
-                "You were signed out, because your account was suspended, moved or removed. If signing in "
-                "does not work either, please ask your administrator."
+                "You were signed out, because your account was suspended, moved or removed. If you cannot "
+                "sign in again, please ask your administrator."
             )
             if is_refused
-            else _("You were signed out, because your password was changed or you signed out everywhere.")
+            else _(
+                "You were signed out, because your account was changed (its password or role, for example) "
+                "or you signed out everywhere. Please sign in again."
+            )
         )
     elif asks_for_a_person and request.COOKIES.get(MARKER):
         text = _("Your sign-in ran out some hours after it began. Please sign in again.")

@@ -4,7 +4,7 @@ import re
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import login
+from django.contrib.auth import login, logout
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
@@ -21,11 +21,11 @@ from accounts.account_forms import (
     CODE_PROBLEMS,
     NO_MAIL,
     TAKEN,
-    TOO_MANY,
     AccountForm,
     ForgotForm,
     RegisterForm,
     ResetForm,
+    too_many,
 )
 from accounts.models import User
 from tenants.middleware import end_transaction, visitor
@@ -50,6 +50,7 @@ REGISTRATIONS_PER_NETWORK = 200
 def register(request: HttpRequest) -> HttpResponse:
     """Register with a role code, and be signed in. `?code=` fills the code in."""
     if request.user.is_authenticated:
+        messages.info(request, _("You are signed in already."))
         return HttpResponseRedirect(reverse("attendance:home"))
     end_transaction(request)  # of a session that has ended: what is counted is committed at once
     form = RegisterForm(_data(request), initial={"code": request.GET.get("code", "")[:100]})
@@ -57,7 +58,15 @@ def register(request: HttpRequest) -> HttpResponse:
         user = _register(request, form)
         if user is not None:
             login(request, user, backend=BACKEND)
-            messages.success(request, _("Welcome. You are registered and signed in."))
+            errands.soon(request)
+            messages.success(
+                request,
+                _(
+                    "Welcome. You are registered and signed in. A mail is on its way to %(email)s; if none "
+                    "arrives, please check the address in your account."
+                )
+                % {"email": user.email},
+            )
             return HttpResponseRedirect(reverse("attendance:home"), status=SEE_OTHER)
     return _form(request, "accounts/register.html", form)
 
@@ -66,10 +75,10 @@ def _register(request: HttpRequest, form: RegisterForm) -> User | None:
     """Register, or say at its field what keeps it from being done."""
     client = throttling.client_key(request)
     if not throttling.hit("role_code", client, limit=GUESSES, seconds=GUESS_SECONDS):
-        form.add_error("code", TOO_MANY)
+        form.add_error("code", too_many("role_code", client))
         return None
     if not throttling.hit("registered", client, limit=REGISTRATIONS_PER_NETWORK, seconds=HOUR):
-        form.add_error(None, TOO_MANY)
+        form.add_error(None, too_many("registered", client))
         return None
     user = None
     try:
@@ -108,7 +117,7 @@ def password_forgot(request: HttpRequest) -> HttpResponse:
 def _forgot(request: HttpRequest, form: ForgotForm) -> bool:
     client = throttling.client_key(request)
     if not throttling.hit("reset", client, limit=RESETS_PER_NETWORK, seconds=HOUR):
-        form.add_error(None, TOO_MANY)
+        form.add_error(None, too_many("reset", client))
         return False
     try:
         mail.require_server()
@@ -168,6 +177,7 @@ def password_reset(request: HttpRequest) -> HttpResponse:
         password = form.cleaned_data["new_password"]
         if account_actions.reset_password(token, password, visitor=visitor(request)) is None:
             return _no_good(request)
+        logout(request)  # somebody else perhaps, whom the next page would lead to their clock
         messages.success(request, _("Your password is changed. Please sign in with it."))
         response: HttpResponse = HttpResponseRedirect(reverse("accounts:sign_in"), status=SEE_OTHER)
         response.delete_cookie(RESET_COOKIE, path=reverse("accounts:password_reset"), samesite="Lax")

@@ -29,7 +29,10 @@ class SignInView(LoginView):
     def form_invalid(self, form: Any) -> HttpResponse:
         """Show the form again; the focus is where something is wrong, or where to go on."""
         wrong = [name for name in form.fields if name in form.errors]
-        form.fields[(wrong or ["password"])[0]].widget.attrs["autofocus"] = True
+        attrs = form.fields[(wrong or ["password"])[0]].widget.attrs
+        attrs["autofocus"] = True
+        if not wrong:
+            attrs["aria-describedby"] = "form_error"
         return super().form_invalid(form)
 
     def get_redirect_url(self) -> str:

@@ -78,7 +78,7 @@ class Page:
 
     @property
     def notes(self) -> list[str]:
-        return [text_of(e) for e in self.root.iter("p") if "note" in e.get("class", "").split()]
+        return [text_of(e) for e in self.root.iter() if "note" in e.get("class", "").split()]
 
     @property
     def totals(self) -> list[str]:

@@ -72,7 +72,7 @@ APP_BASE_URL = env.site(
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text(
     "DEFAULT_FROM_EMAIL",
     "the sender of the mails, NAME <ADDRESS>",
-    default="timerecord <timerecord@localhost>" if LOCAL_TRIAL else None,
+    default="タイムレコード <timerecord@localhost>" if LOCAL_TRIAL else None,
     containing="@",
 )
 # EMAIL_BACKEND, EMAIL_HOST and the like. A trial prints its mails on the screen.
@@ -150,16 +150,16 @@ PASSWORD_HASHERS = [
 # Beside the length, what guessers try first. Any Unicode, as it was typed.
 AUTH_PASSWORD_VALIDATORS = [
     {
-        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "NAME": "accounts.validators.SimilarityValidator",
         "OPTIONS": {"user_attributes": ("username", "last_name", "first_name", "email")},
     },
     {
-        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "NAME": "accounts.validators.MinimumLengthValidator",
         "OPTIONS": {"min_length": 12},
     },
     {"NAME": "accounts.validators.MaximumLengthValidator", "OPTIONS": {"max_length": 1024}},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": "accounts.validators.CommonPasswordValidator"},
+    {"NAME": "accounts.validators.NumericPasswordValidator"},
 ]
 # Five wrong passwords lock an account. A network may fail more often: a whole company can be behind one
 # address, whose attempts count while they are looked at; but so can somebody who tries one password on many

@@ -3,17 +3,15 @@
 
 for (const button of document.querySelectorAll("[data-reveals]")) {
   const input = document.getElementById(button.dataset.reveals);
+  const texts = { password: button.textContent, text: button.dataset.hide };
+  const become = (type) => {
+    input.type = type;
+    button.textContent = texts[type];
+  };
   button.hidden = false;
-  button.addEventListener("click", () => {
-    const shown = input.type === "password";
-    input.type = shown ? "text" : "password";
-    button.setAttribute("aria-pressed", String(shown));
-  });
+  button.addEventListener("click", () => become(input.type === "password" ? "text" : "password"));
   // Sent as what it is, so that password managers know it.
-  input.form.addEventListener("submit", () => {
-    input.type = "password";
-    button.setAttribute("aria-pressed", "false");
-  });
+  input.form.addEventListener("submit", () => become("password"));
 }
 
 for (const form of document.querySelectorAll("form[data-once]")) {

@@ -24,7 +24,7 @@ from timerecord.core import clock
 
 FORGOT, SENT, RESET, SIGN_IN = "/password/forgot", "/password/forgot/sent", "/password/reset", "/sign-in"
 NEW = "川沿いの道を自転車で走る"
-NO_GOOD = "This link does not work any more"
+NO_GOOD = "This link does not work"
 
 Ask = Callable[[str], Page]
 
@@ -119,8 +119,8 @@ class TestAsking:
         ask(employee.email)
         ask(make_user(language="en").email)
         assert [message.subject for message in mailoutbox] == [
-            "新しいパスワードの設定",
-            "Choose a new password",
+            "【タイムレコード】パスワード再設定のご案内",
+            "Time clock: reset your password",
         ]
 
     def test_its_link_leads_to_the_settings_site_whatever_host_was_asked(
@@ -133,6 +133,10 @@ class TestAsking:
             Client().post(FORGOT, {"email": employee.email}, HTTP_HOST="127.0.0.1")
         assert "http://localhost:8000/password/reset/" in str(mailoutbox[0].body)
         assert "127.0.0.1" not in str(mailoutbox[0].body)
+
+    def test_an_address_in_full_width(self, ask: Ask, employee: User, mailoutbox: list[EmailMessage]) -> None:
+        ask("Ｅｍｐｌｏｙｅｅ１＠ｅｘａｍｐｌｅ．ｃｏｍ")
+        assert [message.to for message in mailoutbox] == [[employee.email]]
 
     def test_nobody_fills_a_mailbox(
         self, ask: Ask, client: Client, employee: User, mailoutbox: list[EmailMessage]
@@ -170,7 +174,7 @@ class TestAsking:
         ask("nobody@example.com")
         ThrottleCounter.objects.update(hits=RESETS_PER_NETWORK)
         page = Page(client.post(FORGOT, {"email": "nobody@example.com"}))
-        assert page.notes == [ja("Too many attempts. Please wait a few minutes and try again.")]
+        assert page.notes == ["試行回数が多すぎます。約60分後に、もう一度お試しください。"]
 
     def test_without_a_mail_server_that_is_said_and_nothing_done_whoever_asks(
         self, client: Client, employee: User, settings: Settings
@@ -200,7 +204,12 @@ class TestTheLink:
         assert not signs_in(employee.email, PASSWORD)
         assert signs_in(employee.email, NEW)
         (told,) = mailoutbox
-        assert (told.to, told.subject) == ([employee.email], "パスワードが変更されました")
+        assert (told.to, told.subject) == ([employee.email], "【タイムレコード】パスワード変更のお知らせ")
+
+    def test_one_that_is_no_good_leads_on(self, client: Client, db: None) -> None:
+        page = Page(client.get("/password/reset/cut-off"))
+        assert "リンクの一部だけ" in page.text(".//main")
+        assert [e.get("href") for e in page.all(".//main//a")] == [FORGOT, SIGN_IN]
 
     def test_it_is_good_once(self, client: Client, link: str) -> None:
         choose(client, link)
@@ -257,9 +266,10 @@ class TestTheLink:
         self, client: Client, employee: User, link: str
     ) -> None:
         page = choose(client, link, "too short")
-        assert errors(page) == {"new_password": ["このパスワードは短すぎます。最低 12 文字以上必要です。"]}
+        assert errors(page) == {"new_password": ["パスワードは12文字以上にしてください。"]}
         similar = choose(client, link, employee.email)
-        assert "似すぎています" in errors(similar)["new_password"][0]
+        told = ja("A password like your name or e-mail address cannot be used.")
+        assert errors(similar) == {"new_password": [told]}
         assert choose(client, link).heading == "ログイン"
 
 
@@ -269,6 +279,27 @@ class TestWhatItDoes:
         elsewhere.force_login(employee)
         choose(client, link)
         assert elsewhere.get("/").status_code == 302
+
+    def test_who_else_is_signed_in_there_is_signed_out(
+        self, client: Client, employee: User, make_user: MakeUser, link: str
+    ) -> None:
+        colleague = make_user()
+        client.force_login(colleague)
+        elsewhere = Client()
+        elsewhere.force_login(colleague)
+        page = choose(client, link)
+        assert page.heading == "ログイン"
+        assert page.messages == [ja("Your password is changed. Please sign in with it.")]
+        assert client.get("/").status_code == 302
+        assert elsewhere.get("/").status_code == 200
+        assert signs_in(employee.email, NEW)
+
+    def test_nobody_is_signed_out_by_a_password_that_will_not_do(
+        self, client: Client, make_user: MakeUser, link: str
+    ) -> None:
+        client.force_login(make_user())
+        choose(client, link, "too short")
+        assert client.get("/").status_code == 200
 
     def test_a_lock_is_lifted_and_a_first_password_chosen(
         self, client: Client, employee: User, link: str

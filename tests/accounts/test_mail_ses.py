@@ -35,10 +35,11 @@ def test_a_mail_gets_there_as_text_and_html() -> None:
     named = Environment({"EMAIL_URL": f"ses://{REGION}?configuration_set=bounces"}).mail("EMAIL_URL")
     with override_settings(**named, DEFAULT_FROM_EMAIL="timerecord <clock@timerecord.example>"):
         require_server()
-        render("hanako@example.com", "locked", {"minutes": 15}, "ja").send()
+        render("hanako@example.com", "locked", {"minutes": 15, "forgot": "https://x"}, "ja").send()
     (sent,) = (message for regions in ses_backends.values() for message in regions[REGION].sent_messages)
     assert sent.source == "clock@timerecord.example"
     assert set(sent.destinations) == {"hanako@example.com"}
     assert "multipart/alternative" in sent.raw_data
-    assert "=?utf-8?" in sent.raw_data  # a Japanese subject
+    assert "\nSubject: =?utf-8?" in sent.raw_data  # a Japanese one
+    assert "\nAuto-Submitted: auto-generated" in sent.raw_data
     assert not hasattr(mail, "outbox") or mail.outbox == []

@@ -15,13 +15,18 @@ from tenants.models import Tenant
 from tests.accounts.test_mail import DOWN
 from tests.accounts.test_registration import errors
 from tests.conftest import PASSWORD, MakeUser
-from tests.html import Page, ja
+from tests.html import Page, ja, text_of
 from timerecord.core import clock
 
 ACCOUNT, NAME, CHANGE = "/account", "/account/name", "/password/change"
 EMAIL, CONFIRM, EVERYWHERE = "/account/email", "/account/email/confirm", "/account/sign-out-everywhere"
 NEW = "川沿いの道を自転車で走る"
 OLD_ADDRESS, NEW_ADDRESS = "employee1@example.com", "hanako@example.net"
+
+GONE = (
+    "This code no longer works: it was used, has expired, or was entered wrongly too often. Your current "
+    "address is shown below; to change it, send a new code."
+)
 
 Send = Callable[..., Page]
 
@@ -56,6 +61,12 @@ def signs_in(email: str, password: str) -> bool:
     return Client().post("/sign-in", {"email": email, "password": password}).status_code == 302
 
 
+def asked_for(page: Page) -> str:
+    """Return the address that a form has filled in."""
+    (field,) = [e for e in page.root.iter("input") if e.get("name") == "email"]
+    return field.get("value", "")
+
+
 class TestPage:
     def test_it_shows_what_can_be_changed_and_is_led_to_from_every_page(
         self, employee_client: Client, employee: User, tenant: Tenant
@@ -69,6 +80,12 @@ class TestPage:
             assert shown in text
         links = {e.get("href") for e in page.all(".//ul[@class='settings']//a")}
         assert links == {NAME, EMAIL, CHANGE}
+
+    def test_the_language_is_among_it_and_nowhere_else(self, employee_client: Client) -> None:
+        page = Page(employee_client.get(ACCOUNT))
+        (form,) = [e for e in page.root.iter("form") if e.get("action") == "/language"]
+        assert form in list(page.root.find(".//ul[@class='settings']").iter())  # type: ignore[union-attr]
+        assert [text_of(button) for button in form.iter("button")] == ["日本語", "English"]
 
     def test_an_address_that_was_made_up_is_none(self, client: Client, make_user: MakeUser) -> None:
         client.force_login(make_user(email="7@placeholder.local"))
@@ -120,7 +137,12 @@ class TestPassword:
         assert is_signed_in(employee_client)
         assert not is_signed_in(elsewhere)
         assert signs_in(OLD_ADDRESS, NEW)
-        assert [message.subject for message in mailoutbox] == ["パスワードが変更されました"]
+        assert [message.subject for message in mailoutbox] == ["【タイムレコード】パスワード変更のお知らせ"]
+
+    def test_it_is_called_what_it_is(self, employee_client: Client) -> None:
+        assert Page(employee_client.get(CHANGE)).heading == "パスワードの変更"
+        User.objects.update(must_change_password=True)
+        assert Page(employee_client.get(CHANGE)).heading == "新しいパスワードの設定"
 
     def test_the_current_one_is_asked_for(self, send: Send, employee: User) -> None:
         page = send(CHANGE, current_password="wrong", new_password=NEW)
@@ -131,7 +153,7 @@ class TestPassword:
         for _ in range(10):
             send(CHANGE, current_password="wrong", new_password=NEW)
         page = send(CHANGE, current_password=PASSWORD, new_password=NEW)
-        too_many = ja("Too many attempts. Please wait a few minutes and try again.")
+        too_many = "試行回数が多すぎます。約15分後に、もう一度お試しください。"
         assert errors(page) == {"current_password": [too_many]}
 
     def test_who_guesses_elsewhere_does_not_keep_its_owner_from_changing_it(
@@ -156,7 +178,7 @@ class TestPassword:
     @pytest.mark.parametrize(
         ("new", "told"),
         [
-            ("too short", "このパスワードは短すぎます。最低 12 文字以上必要です。"),
+            ("too short", "パスワードは12文字以上にしてください。"),
             (PASSWORD, "今と同じパスワードです。別のパスワードにしてください。"),
             ("", "新しいパスワードを入力してください。"),
         ],
@@ -218,7 +240,8 @@ class TestEmail:
         page = send(CONFIRM, code=f"{code[:3]}-{code[3:]}")
         assert page.messages == [ja("Your e-mail address is changed. Sign in with it from now on.")]
         assert NEW_ADDRESS in page.text(".//main")
-        assert (mailoutbox[1].to, mailoutbox[1].subject) == ([OLD_ADDRESS], "メールアドレスが変更されました")
+        told = ([OLD_ADDRESS], "【タイムレコード】メールアドレス変更のお知らせ")
+        assert (mailoutbox[1].to, mailoutbox[1].subject) == told
         assert signs_in(NEW_ADDRESS, PASSWORD)
         assert not signs_in(OLD_ADDRESS, PASSWORD)
 
@@ -267,11 +290,48 @@ class TestEmail:
         for left in (4, 3, 2, 1):
             told = f"コードが正しくありません。あと{left}回入力できます。"
             assert errors(send(CONFIRM, code=self.wrong(code))) == {"code": [told]}
-        gone = ja("That code is no good any more, so nothing was changed. Please ask for a new one.")
-        assert send(CONFIRM, code=self.wrong(code)).messages == [gone]
-        assert send(CONFIRM, code=code).messages == [gone]
+        page = send(CONFIRM, code=self.wrong(code))
+        assert page.messages == [ja(GONE)]
+        assert asked_for(page) == NEW_ADDRESS  # which need not be typed again
+        (form,) = page.all(".//form[@class='stack']")
+        assert form.get("action") == EMAIL
+        assert send(CONFIRM, code=code).messages == [ja(GONE)]
         employee.refresh_from_db()
         assert employee.email == OLD_ADDRESS
+
+    def test_the_right_code_sent_twice_says_nothing_false(
+        self, send: Send, employee_client: Client, mailoutbox: list[EmailMessage]
+    ) -> None:
+        """As a double tap does it: the first answer is never seen."""
+        self.ask(send)
+        code = self.code(mailoutbox)
+        assert employee_client.post(CONFIRM, {"code": code}).status_code == 303
+        page = send(CONFIRM, code=code)
+        assert page.messages == [
+            ja("Your e-mail address is changed. Sign in with it from now on."),
+            ja(GONE),
+        ]
+        assert NEW_ADDRESS in page.text(".//main")
+        assert OLD_ADDRESS not in page.text(".//main")
+
+    def test_who_goes_back_to_ask_again_finds_the_address_that_waits(
+        self, send: Send, employee_client: Client
+    ) -> None:
+        assert asked_for(Page(employee_client.get(EMAIL))) == ""
+        self.ask(send)
+        page = Page(employee_client.get(EMAIL))
+        assert asked_for(page) == NEW_ADDRESS
+        assert OLD_ADDRESS in page.text(".//main")  # which still is the address
+
+    def test_one_that_was_made_up_is_not_shown(self, client: Client, make_user: MakeUser) -> None:
+        client.force_login(make_user(email="7@placeholder.local"))
+        page = Page(client.get(EMAIL))
+        assert "placeholder" not in page.html
+        assert "未登録" in page.text(".//main")
+
+    def test_an_address_in_full_width(self, send: Send, mailoutbox: list[EmailMessage]) -> None:
+        self.ask(send, "Ｈａｎａｋｏ＠ｅｘａｍｐｌｅ．ｎｅｔ")
+        assert mailoutbox[0].to == [NEW_ADDRESS]
 
     def test_what_is_no_code_is_no_try(self, send: Send, mailoutbox: list[EmailMessage]) -> None:
         self.ask(send)
@@ -309,9 +369,9 @@ class TestEmail:
             pages.append(re.sub('value="[^"]{64}"', "", html))
         assert len(set(pages)) == 1
         assert [message.subject for message in mailoutbox] == [
-            "メールアドレスの確認",
-            "このアドレスのアカウントはすでにあります",
-            "このアドレスのアカウントはすでにあります",
+            "【タイムレコード】確認コード",
+            "【タイムレコード】このアドレスは登録済みです",
+            "【タイムレコード】このアドレスは登録済みです",
         ]
         assert not re.search(r"\d{6}", str(mailoutbox[1].body))
 
@@ -321,9 +381,7 @@ class TestEmail:
         self.ask(send)
         make_user(email=NEW_ADDRESS)
         page = send(CONFIRM, code=self.code(mailoutbox))
-        assert page.messages == [
-            ja("That code is no good any more, so nothing was changed. Please ask for a new one.")
-        ]
+        assert page.messages == [ja(GONE)]
         employee.refresh_from_db()
         assert employee.email == OLD_ADDRESS
 
@@ -363,7 +421,9 @@ class TestEmail:
     def test_nobody_is_flooded(self, send: Send, mailoutbox: list[EmailMessage]) -> None:
         for _ in range(6):
             page = self.ask(send)
-        assert page.notes == [ja("Too many attempts. Please wait a few minutes and try again.")]
+        assert page.notes == ["試行回数が多すぎます。約60分後に、もう一度お試しください。"]
+        (told,) = page.all(".//div[@id='form_error']")
+        assert (told.get("tabindex"), told.get("autofocus")) == ("-1", "")
         assert len(mailoutbox) == 5
         assert ThrottleCounter.objects.filter(hits=5).count() == 1
 

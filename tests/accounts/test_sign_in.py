@@ -20,7 +20,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from accounts import actions
 from accounts.hashers import verify_at_one_price
 from accounts.middleware import MARKER
-from accounts.models import AuditEvent, User, UserStatus
+from accounts.models import AuditEvent, Role, User, UserStatus
 from tenants import scope
 from tenants.models import Tenant, TenantStatus
 from tests.accounts.test_hashers import old_hash
@@ -148,8 +148,10 @@ class TestMailOfTheLock:
         self.lock(client, employee, 3)
         (message,) = mail.outbox
         assert message.to == [employee.email]
-        assert message.subject == "15分間ログインできません"
+        assert message.subject == "【タイムレコード】ログインを一時停止しました"
+        assert "15分間" in str(message.body)
         assert "管理者" in str(message.body)
+        assert "http://localhost:8000/password/forgot\n" in str(message.body)
         now.move_to(NOW + QUARTER)
         self.lock(client, employee, 7)
         assert len(mail.outbox) == 2
@@ -158,7 +160,7 @@ class TestMailOfTheLock:
         client.defaults["HTTP_ACCEPT_LANGUAGE"] = "ja"
         self.lock(client, make_user(language="en"))
         (message,) = mail.outbox
-        assert message.subject == "Signing in is locked for 15 minutes"
+        assert message.subject == "Time clock: sign-in is locked for a while"
 
     def test_none_to_an_address_that_was_made_up(self, client: Client, make_user: MakeUser) -> None:
         user = make_user(email="worker@placeholder.local")
@@ -338,16 +340,23 @@ def remove(user: User) -> None:
     user.delete()
 
 
+def make_admin(user: User) -> None:
+    User.objects.filter(pk=user.pk).update(role=Role.TENANT_ADMIN)
+
+
 def choose_another_password(user: User) -> None:
     user.set_password("another passphrase")
     user.save()
 
 
 OUT_OF_USE = (
-    "You were signed out, because your account was suspended, moved or removed. If signing in does not work "
-    "either, please ask your administrator."
+    "You were signed out, because your account was suspended, moved or removed. If you cannot sign in again, "
+    "please ask your administrator."
 )
-ENDED = "You were signed out, because your password was changed or you signed out everywhere."
+ENDED = (
+    "You were signed out, because your account was changed (its password or role, for example) or you signed "
+    "out everywhere. Please sign in again."
+)
 AWAY = "Your sign-in ran out some hours after it began. Please sign in again."
 ENDINGS = pytest.mark.parametrize(
     ("end", "told"),
@@ -357,6 +366,7 @@ ENDINGS = pytest.mark.parametrize(
         (move, OUT_OF_USE),
         (remove, OUT_OF_USE),
         (choose_another_password, ENDED),
+        (make_admin, ENDED),
         (actions.end_sessions, ENDED),
     ],
 )

@@ -10,14 +10,14 @@ from accounts.models import User, UserStatus
 from tenants.models import Tenant, TenantStatus
 from tests.accounts.test_hashers import SHORT, WRITTEN_BY_BCRYPTJS, node, old_hash
 from tests.conftest import PASSWORD, MakeUser
-from tests.html import Page, ja
+from tests.html import Page, ja, text_of
 from timerecord.core import clock
 
 SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
-REFUSED = (
-    "E-mail address and password do not match, or this account cannot be used. After five wrong passwords it "
-    "is locked for 15 minutes: please wait, then try again, or choose a new password. If that does not help, "
-    "please ask your administrator."
+REFUSED = "You could not be signed in. Please check your e-mail address and password."
+WHAT_MAY_HELP = (
+    "After five wrong passwords, sign-in is locked for 15 minutes; you can also reset the password. If that "
+    "does not help, ask your administrator."
 )
 
 
@@ -31,9 +31,10 @@ def sign_in(client: Client, email: str, password: str, **data: str) -> str | Pag
 
 
 def errors(page: str | Page) -> list[str]:
+    """Return what is wrong; not what may help, which follows it."""
     assert isinstance(page, Page)
-    found = [e for e in page.root.iter("p") if e.get("class") in ("note bad", "field-error")]
-    return ["".join(e.itertext()).strip() for e in found]
+    whole = page.all(".//div[@id='form_error']/p")[:1]
+    return [text_of(e) for e in (*whole, *page.all(".//p[@class='field-error']"))]
 
 
 def is_signed_in(client: Client) -> bool:
@@ -51,6 +52,16 @@ class TestSignIn:
     )
     def test_the_address_however_it_is_typed(self, client: Client, employee: User, typed: str) -> None:
         assert sign_in(client, typed, PASSWORD) == "/"
+
+    def test_an_address_in_full_width(self, client: Client, employee: User) -> None:
+        assert sign_in(client, "Ｅｍｐｌｏｙｅｅ１＠ｅｘａｍｐｌｅ．ｃｏｍ", PASSWORD) == "/"
+
+    @pytest.mark.parametrize("made_up", ["ﾀﾛｳ_1@placeholder.local", "ｔａｒｏ_1@placeholder.local"])
+    def test_one_that_the_import_made_up_of_such_characters(
+        self, client: Client, make_user: MakeUser, made_up: str
+    ) -> None:
+        make_user(email=made_up)
+        assert sign_in(client, made_up, PASSWORD) == "/"
 
     def test_the_password_exactly_as_it_is_typed(self, client: Client, employee: User) -> None:
         employee.set_password("  with space around  ")
@@ -126,6 +137,17 @@ class TestRefusals:
     def test_in_english(self, client: Client, employee: User) -> None:
         client.defaults["HTTP_ACCEPT_LANGUAGE"] = "en"
         assert errors(sign_in(client, employee.email, "wrong")) == [REFUSED]
+
+    def test_each_names_what_may_help_and_is_read_with_the_field_that_has_the_focus(
+        self, client: Client, db: None
+    ) -> None:
+        page = sign_in(client, "nobody@example.com", "wrong")
+        assert isinstance(page, Page)
+        (told,) = page.all(".//div[@id='form_error']")
+        assert [text_of(line) for line in told] == [ja(REFUSED), ja(WHAT_MAY_HELP)]
+        (focused,) = [e for e in page.root.iter() if e.get("autofocus") is not None]
+        assert (focused.get("name"), focused.get("aria-describedby")) == ("password", "form_error")
+        assert page.text(".//title").startswith("エラー: ログイン")
 
     def test_the_form_keeps_the_address_and_never_the_password(self, client: Client, employee: User) -> None:
         page = sign_in(client, 'a"b@example.com', "very secret", next="/clock-in")

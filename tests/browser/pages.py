@@ -8,7 +8,8 @@ from typing import Any
 import time_machine
 
 from accounts import tokens
-from accounts.models import User
+from accounts.models import ThrottleCounter, User
+from accounts.registration_views import RESETS_PER_NETWORK
 from accounts.tokens import Purpose
 from tests.browser.person import Person
 from tests.conftest import MakeSession, MakeUser
@@ -44,7 +45,6 @@ def sign_in_refused(stage: Stage) -> Person:
 
 def sign_in_incomplete(stage: Stage) -> Person:
     person = stage.visit().open("/sign-in")
-    person.page.locator("main form").evaluate("form => { form.noValidate = true }")
     _send_sign_in(person, "", "")
     return person
 
@@ -77,6 +77,7 @@ def home_without_tenant(stage: Stage) -> Person:
     user = _with_history(stage)
     user.tenant = None
     user.save(update_fields=["tenant"])
+    user.refresh_from_db()  # the move ended the sessions before it
     return stage.visit(user).open()
 
 
@@ -115,7 +116,6 @@ def register(stage: Stage) -> Person:
 def register_refused(stage: Stage) -> Person:
     """Everything in it is wrong."""
     person = stage.visit().open("/register")
-    person.page.locator("main form").evaluate("form => { form.noValidate = true }")
     _send(person, code="ABCDEFGH01", last_name="", first_name="", email="x", password="12345678901")
     return person
 
@@ -182,6 +182,24 @@ def account_email_confirm(stage: Stage) -> Person:
     return stage.visit(user).open("/account/email/confirm")
 
 
+def account_email_code_gone(stage: Stage) -> Person:
+    user = stage.make_user()
+    code = tokens.issue_code(user.pk, Purpose.EMAIL, 600, {"email": "hanako@example.net"})
+    person = stage.visit(user).open("/account/email/confirm")
+    for _ in range(tokens.MAX_TRIES):
+        _send(person, code=f"{(int(code) + 1) % 10**tokens.DIGITS:06}")
+    return person
+
+
+def password_forgot_too_often(stage: Stage) -> Person:
+    person = password_forgot(stage)
+    _send(person, email="nobody@example.com")
+    ThrottleCounter.objects.update(hits=RESETS_PER_NETWORK)
+    person.open("/password/forgot")
+    _send(person, email="nobody@example.com")
+    return person
+
+
 def not_found(stage: Stage) -> Person:
     return stage.visit().open("/no-such-page")
 
@@ -244,6 +262,7 @@ PAGES = {
         register_refused,
         password_forgot,
         password_forgot_sent,
+        password_forgot_too_often,
         password_reset,
         password_reset_too_late,
         password_change,
@@ -255,6 +274,7 @@ PAGES = {
         account_name,
         account_email,
         account_email_confirm,
+        account_email_code_gone,
         not_found,
         not_allowed,
         form_too_old,

@@ -140,7 +140,7 @@ def test_a_wrong_password_is_told_and_the_address_kept(visit: Visit, employee: U
     someone = visit().open("/")
     someone.fill_in_sign_in(employee.email, "not the password")
 
-    expect(someone.page.get_by_role("alert")).to_contain_text("組み合わせが正しくない")
+    expect(someone.page.get_by_role("alert")).to_contain_text("ログインできませんでした。")
     expect(someone.page.get_by_label("メールアドレス")).to_have_value(employee.email)
     someone.fill_in_sign_in(employee.email)
     someone.sees_heading("勤務外")

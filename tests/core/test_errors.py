@@ -60,14 +60,14 @@ def browser(employee_client: Client, settings: Settings) -> Client:
     return employee_client
 
 
-def check(response: Any, language: str, status: int, title: str) -> None:
+def check(response: Any, language: str, status: int, title: str, links: tuple[str, ...] = ("/",)) -> None:
     page = Page(response)
     assert response.status_code == status
     assert page.language == language
     assert page.heading == (title if language == "en" else ja(title))
     assert page.text(".//title").startswith(page.heading)
     assert page.text(".//p[@class='faint']").endswith(f" {status}")
-    assert [link.get("href") for link in page.all(".//main//a")] == ["/"]
+    assert [link.get("href") for link in page.all(".//main//a")] == list(links)
     assert SECRET not in page.html
     assert "Traceback" not in page.html
 
@@ -99,8 +99,49 @@ class TestPages:
     def test_403_for_a_form_with_an_old_token(self, browser: Client, language: str) -> None:
         browser.handler.enforce_csrf_checks = True
         response = browser.post("/sign-out", headers={"accept-language": language})
-        check(response, language, 403, "This form was open for too long")
+        check(response, language, 403, "This form was open for too long", ("/sign-out", "/"))
         assert browser.get("/").status_code == 200  # still signed in
+
+    @pytest.mark.parametrize(
+        ("sender", "again"),
+        [
+            ("http://testserver/account", "http://testserver/account"),
+            ("", "/register?code=ABCD"),
+            ("https://evil.example/account", "/register?code=ABCD"),
+            ("javascript:alert(1)", "/register?code=ABCD"),
+        ],
+    )
+    def test_such_a_form_can_be_opened_again_where_it_was(
+        self, browser: Client, language: str, sender: str, again: str
+    ) -> None:
+        browser.handler.enforce_csrf_checks = True
+        headers = {"accept-language": language, "referer": sender}
+        response = browser.post("/register?code=ABCD", {"code": "ABCD"}, headers=headers)
+        check(response, language, 403, "This form was open for too long", (again, "/"))
+        told = "If this keeps happening, check that your browser allows cookies."
+        assert (told if language == "en" else ja(told)) in Page(response).text(".//main")
+
+    def test_403_and_429_can_be_read_in_the_other_language(
+        self, browser: Client, settings: Settings, language: str
+    ) -> None:
+        settings.SIGN_IN_FAILURES_PER_ADDRESS = 1
+        stranger = Client(headers={"accept-language": language})
+        stranger.post("/sign-in", {"email": "a@example.com", "password": "x"})
+        answers = [
+            browser.get("/forbidden", headers={"accept-language": language}),
+            Client(enforce_csrf_checks=True, headers={"accept-language": language}).post("/sign-in?next=/"),
+            stranger.post("/sign-in?next=/", {"email": "a@example.com", "password": "x"}),
+        ]
+        assert [answer.status_code for answer in answers] == [403, 403, 429]
+        for answer in answers:
+            page = Page(answer)
+            (following,) = [e.get("value") for e in page.root.iter("input") if e.get("name") == "next"]
+            assert following in ("/forbidden", "/sign-in?next=/")
+            chooser = Client(enforce_csrf_checks=True)
+            chooser.cookies["csrftoken"] = answer.cookies["csrftoken"].value
+            sent = {"language": "en", "next": following, "csrfmiddlewaretoken": page.csrf_token}
+            assert chooser.post("/language", sent)["Location"] == following
+            assert chooser.cookies[settings.LANGUAGE_COOKIE_NAME].value == "en"
 
     @pytest.mark.parametrize("address", ["/nowhere", "/clock-in/", "/%00", "/sign-in%0A", "/日本"])
     def test_404_without_a_look_at_the_database(self, browser: Client, language: str, address: str) -> None:

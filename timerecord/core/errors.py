@@ -6,9 +6,11 @@ from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.middleware.csrf import get_token
 from django.template.loader import render_to_string
 from django.urls import Resolver404, resolve
 from django.utils import translation
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -52,6 +54,7 @@ def permission_denied(request: HttpRequest, exception: Exception | None = None) 
             403,
             _("This page is not for you"),
             _("Your account may not do that. Please ask your administrator if you think it should."),
+            _with_languages(request),
         )
 
 
@@ -64,6 +67,11 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
             403,
             _("This form was open for too long"),
             _("For your safety nothing was changed. Please open the page again and repeat it."),
+            _with_languages(request)
+            | {
+                "again": _page_of(request),
+                "hint": _("If this keeps happening, check that your browser allows cookies."),
+            },
         )
 
 
@@ -111,6 +119,7 @@ def too_many_requests(request: HttpRequest, seconds: int) -> HttpResponse:
                 minutes,
             )
             % {"minutes": minutes},
+            _with_languages(request),
         )
     response["Retry-After"] = str(seconds)
     return response
@@ -148,6 +157,21 @@ def _language_of(request: HttpRequest) -> translation.override:
     return translation.override(translation.get_language_from_request(request))
 
 
-def _page(status: int, title: str, text: str) -> HttpResponse:
-    content = render_to_string("error.html", {"status": status, "title": title, "text": text})
+def _page_of(request: HttpRequest) -> str:
+    """Return the address of the page that sent this: some forms lie on another page than where they go."""
+    sender = request.headers.get("Referer", "")
+    if request.method == "POST" and url_has_allowed_host_and_scheme(
+        sender, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    ):
+        return sender
+    return request.get_full_path()
+
+
+def _with_languages(request: HttpRequest) -> dict[str, object]:
+    """Return what the choice of the language needs. Only where the middleware for its cookie was reached."""
+    return {"next": _page_of(request), "csrf_token": get_token(request)}
+
+
+def _page(status: int, title: str, text: str, more: dict[str, object] | None = None) -> HttpResponse:
+    content = render_to_string("error.html", {"status": status, "title": title, "text": text, **(more or {})})
     return HttpResponse(content, status=status)
