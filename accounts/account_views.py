@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django.views.i18n import LANGUAGE_QUERY_PARAMETER
 from django.views.i18n import set_language as set_language_cookie
 
-from accounts import account_actions, mail, throttling
+from accounts import account_actions, mail, sessions, throttling
 from accounts.account_actions import CODE_SECONDS
 from accounts.account_forms import (
     NO_MAIL,
@@ -27,7 +27,6 @@ from accounts.account_forms import (
     NameForm,
     too_many,
 )
-from accounts.actions import end_sessions
 from accounts.models import User
 from timerecord.core.errors import is_question
 
@@ -166,7 +165,7 @@ def _email_form(request: HttpRequest, user: User, form: EmailForm) -> HttpRespon
 @require_POST
 def sign_out_everywhere(request: HttpRequest) -> HttpResponse:
     """End every session of the signed-in person, this one too."""
-    end_sessions(_user(request))
+    sessions.end_all(_user(request))
     logout(request)
     messages.success(request, _("You are signed out everywhere."))
     return _to(reverse("accounts:sign_in"))

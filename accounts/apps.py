@@ -4,7 +4,7 @@ from django.apps import AppConfig
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.http import HttpRequest
 
-from tenants.middleware import TENANT_KEY
+from timerecord.core.sessions import ADDRESS_KEY, DEVICE_KEY, TENANT_KEY
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -14,19 +14,23 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        """Keep in each new session whose tenant's it is; leave a trace of each sign-in."""
+        """Keep in each new session whose it is and from where; leave a trace of each sign-in."""
         from accounts import audit
 
         audit.connect()
-        user_logged_in.connect(_remember_tenant, dispatch_uid="accounts.remember_tenant")
+        user_logged_in.connect(_remember, dispatch_uid="accounts.remember")
         user_logged_out.connect(_forget, dispatch_uid="accounts.forget")
 
 
-def _remember_tenant(request: HttpRequest, user: "User", **_: Any) -> None:
-    """The scope of later requests comes from there, before anything is read of the user."""
+def _remember(request: HttpRequest, user: "User", **_: Any) -> None:
+    """The scope of later requests comes from the tenant, before anything is read of the user."""
     from accounts.middleware import mark
+    from tenants.middleware import visitor
 
+    came_from = visitor(request)
     request.session[TENANT_KEY] = user.tenant_id
+    request.session[DEVICE_KEY] = came_from.device or ""
+    request.session[ADDRESS_KEY] = came_from.address or ""
     mark(request, signed_in=True)
 
 

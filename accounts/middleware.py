@@ -48,7 +48,7 @@ def _end_stale_session(request: HttpRequest, *, asks_for_a_person: bool, tell: b
             )
         )
     elif asks_for_a_person and request.COOKIES.get(MARKER):
-        text = _("Your sign-in ran out some hours after it began. Please sign in again.")
+        text = _("Your sign-in ran out, or was ended on another device. Please sign in again.")
     else:
         return
     if tell:
@@ -75,6 +75,8 @@ class StaleSessionMiddleware:
         """Keep the browser's marker in step."""
         response = self.get_response(request)
         marked: bool | None = getattr(request, "is_signed_in_marked", None)
+        if response.status_code >= 500:  # nothing of it happened
+            return response
         if marked:
             response.set_cookie(
                 MARKER,

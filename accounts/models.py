@@ -14,6 +14,7 @@ from accounts.querysets import (
     AuditEventQuerySet,
     PasswordResetQuerySet,
     RoleCodeQuerySet,
+    SessionQuerySet,
     UserManager,
     UserQuerySet,
 )
@@ -235,6 +236,48 @@ class PasswordReset(models.Model):
         verbose_name = _("password reset")
         verbose_name_plural = _("password resets")
         constraints = [models.UniqueConstraint(fields=["token"], name="password_resets_token_key")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class Session(models.Model):
+    """A browser's session, where SESSION_STORE is `database`: accounts/session_store.py.
+
+    Nobody takes one over who reads this: the id is a digest of the key that the browser has, the data are
+    signed for that id. It outlives its user, to tell the browser at its next request.
+    """
+
+    id = models.CharField(_("digest of the key"), max_length=64, primary_key=True)
+    data = models.TextField(_("signed data"))
+    user = models.ForeignKey(
+        User,
+        on_delete=models.SET_NULL,
+        null=True,
+        db_constraint=False,
+        related_name="+",
+        verbose_name=_("user"),
+    )
+    # As it was when the user signed in.
+    tenant = models.ForeignKey(
+        Tenant,
+        on_delete=models.SET_NULL,
+        null=True,
+        db_constraint=False,
+        related_name="+",
+        verbose_name=_("tenant"),
+    )
+    created_at = models.DateTimeField(_("created at"))
+    seen_at = models.DateTimeField(_("last seen at"))
+    expires_at = models.DateTimeField(_("expires at"))
+
+    objects = SessionQuerySet.as_manager()
+
+    class Meta:
+        db_table = "sessions"
+        verbose_name = _("session")
+        verbose_name_plural = _("sessions")
+        indexes = [models.Index(fields=["expires_at"], name="sessions_expires_at_idx")]
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.created_at:%Y-%m-%d %H:%M}"

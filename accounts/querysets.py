@@ -7,7 +7,7 @@ from tenants.querysets import ScopedQuerySet
 from tenants.scope import Reach
 
 if TYPE_CHECKING:
-    from accounts.models import AuditEvent, PasswordReset, RoleCode, User  # noqa: F401 # named in quotes
+    from accounts.models import AuditEvent, PasswordReset, RoleCode, Session, User  # noqa: F401 # named in quotes
 
 INVISIBLE_IN_ADDRESSES = "\ufeff"
 
@@ -72,4 +72,11 @@ class PasswordResetQuerySet(ScopedQuerySet["PasswordReset"]):
     """Sets of tokens that were mailed."""
 
     tenant_path = "user__tenant"
+    user_path = "user"
+
+
+class SessionQuerySet(ScopedQuerySet["Session"]):
+    """Sets of sessions of people who signed in, where the database keeps them."""
+
+    tenant_path = "tenant"
     user_path = "user"

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts import account_views, registration_views, views
+from accounts import account_views, registration_views, session_views, views
 
 app_name = "accounts"
 
@@ -17,5 +17,8 @@ urlpatterns = [
     path("account/name", account_views.account_name, name="account_name"),
     path("account/email", account_views.account_email, name="account_email"),
     path("account/email/confirm", account_views.account_email_confirm, name="account_email_confirm"),
+    path("account/sessions", session_views.account_sessions, name="account_sessions"),
+    path("account/sessions/end", session_views.session_end, name="session_end"),
+    path("account/sessions/end-others", session_views.sessions_end_others, name="sessions_end_others"),
     path("account/sign-out-everywhere", account_views.sign_out_everywhere, name="sign_out_everywhere"),
 ]

@@ -99,6 +99,12 @@ def main() -> None:
         fail(f"cannot reach the database of DATABASE_URL: {str(problem).splitlines()[0]}")
     print("Bringing the database up to date", flush=True)
     call_command("migrate", interactive=False, verbosity=0)
+    if settings.SESSION_STORE == "dynamodb":
+        print("Looking after the table of sessions in DynamoDB", flush=True)
+        try:
+            call_command("session_store", "create", stdout=io.StringIO())
+        except CommandError as problem:
+            fail(f"SESSION_STORE=dynamodb: {problem}")
     demo = add_demo_data()
     forget_other_roles()
     pages = Pages()

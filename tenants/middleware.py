@@ -10,10 +10,9 @@ from psycopg.pq import TransactionStatus
 
 from tenants import scope
 from tenants.scope import Door, Reach, Scope, Visitor
+from timerecord.core.sessions import TENANT_KEY
 
 LONGEST_DEVICE = 300
-# Where the session keeps the tenant of who signed in.
-TENANT_KEY = "_tenant_id"
 
 
 class ScopeMiddleware:

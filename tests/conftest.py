@@ -3,7 +3,7 @@
 import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from django.db import connection, connections
@@ -16,6 +16,10 @@ from tenants import scope
 from tenants.database import connected_as
 from tenants.models import Tenant
 from tenants.scope import Door, Reach, Scope
+from tests.dynamodb import chosen, forget_everything, make_table, running
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 PASSWORD = "a long enough passphrase"
 
@@ -59,6 +63,33 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     yield
     with django_db_blocker.unblock():
         connections.close_all()
+
+
+@pytest.fixture(scope="session")
+def dynamodb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an emulator of DynamoDB, one for all tests of a worker."""
+    with (
+        (tmp_path_factory.mktemp("dynamodb") / "log").open("wb") as log,
+        running(log) as address,
+    ):
+        yield address
+
+
+@pytest.fixture
+def dynamodb(dynamodb_server: str) -> Iterator["DynamoDBClient"]:
+    """Keep sessions and tokens in an empty table of DynamoDB."""
+    forget_everything(dynamodb_server)
+    with chosen(dynamodb_server) as client:
+        make_table(client)
+        yield client
+
+
+@pytest.fixture(params=["database", "dynamodb"])
+def session_store(request: pytest.FixtureRequest) -> str:
+    """Keep sessions and tokens in each of the stores in turn; return its name."""
+    if request.param == "dynamodb":
+        request.getfixturevalue("dynamodb")
+    return str(request.param)
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ GOOD = {
     "ALLOWED_HOSTS": "time.example.com,time.example.jp",
     "DATABASE_URL": "postgresql://app:pa%2Fss@db.example.com:5433/timerecord",
     "SESSION_TTL_SECONDS": "600",
+    "SESSION_IDLE_SECONDS": "300",
     "APP_BASE_URL": "https://time.example.com",
     "DEFAULT_FROM_EMAIL": "timerecord@example.com",
     "EMAIL_URL": "smtp+tls://app:pa%2Fss@mail.example.com:2525",
@@ -25,6 +26,9 @@ SHAPES = {
     "ALLOWED_HOSTS": "the host names that the service answers to, separated by commas",
     "DATABASE_URL": "postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
     "SESSION_TTL_SECONDS": "the seconds that somebody stays signed in, a whole number from 300 to 2678400",
+    "SESSION_IDLE_SECONDS": "the seconds that somebody stays signed in who does nothing, "
+    "a whole number from 300 to 2678400",
+    "SESSION_STORE": "database or dynamodb",
     "APP_BASE_URL": "the address at which people reach the service, https://HOST without a path",
     "DEFAULT_FROM_EMAIL": "the sender of the mails, NAME <ADDRESS>",
     "EMAIL_URL": (
@@ -39,6 +43,8 @@ MALFORMED = {
     "ALLOWED_HOSTS": " , ,",
     "DATABASE_URL": "mysql://app:hush-hush@db.example.com/timerecord",
     "SESSION_TTL_SECONDS": "hush-hush hours",
+    "SESSION_IDLE_SECONDS": "hush-hush minutes",
+    "SESSION_STORE": "hush-hush",
     "APP_BASE_URL": "http://hush-hush.example.com/path",
     "DEFAULT_FROM_EMAIL": "hush-hush",
     "EMAIL_URL": "hush-hush://mail.example.com",
@@ -88,6 +94,26 @@ class TestStart:
             "timerecord cannot start.\n"
             "DATABASE_URL is not set. It should be postgresql://USER:PASSWORD@HOST:PORT/DATABASE.\n"
         )
+
+    def test_sessions_in_dynamodb_need_more(self) -> None:
+        dynamodb = {**GOOD, "SESSION_STORE": "dynamodb"}
+        prefix = "what the table's name begins with: 1 to 200 letters, digits, hyphens, dots and underscores."
+        assert start(dynamodb).stderr.splitlines()[1:] == [
+            f"DYNAMODB_TABLE_PREFIX is not set. It should be {prefix}",
+            "AWS_REGION is not set. It should be a region, such as ap-northeast-1.",
+        ]
+        malformed = {
+            "DYNAMODB_TABLE_PREFIX": "hush hush",
+            "AWS_REGION": "hush-hush",
+            "AWS_ENDPOINT_URL_DYNAMODB": "hush-hush:4566",
+        }
+        assert start({**dynamodb, **malformed}).stderr.splitlines()[1:] == [
+            f"DYNAMODB_TABLE_PREFIX is malformed. It should be {prefix}",
+            "AWS_REGION is malformed. It should be a region, such as ap-northeast-1.",
+            "AWS_ENDPOINT_URL_DYNAMODB is malformed. It should be the address of an emulator, http://HOST:PORT.",
+        ]
+        good = {"DYNAMODB_TABLE_PREFIX": "time-record.2", "AWS_REGION": "ap-northeast-1"}
+        assert start({**dynamodb, **good}).returncode == 0
 
     def test_with_what_is_required_it_starts(self) -> None:
         started = start({name: GOOD[name] for name in REQUIRED})

@@ -97,6 +97,35 @@ class TestProduction:
         assert trial["SESSION_COOKIE_AGE"] == 12 * 3600
 
 
+class TestStores:
+    def test_the_database_unless_it_is_said(self, trial: dict[str, Any]) -> None:
+        assert (trial["SESSION_STORE"], trial["SESSION_ENGINE"], trial["TOKEN_STORE"]) == (
+            "database",
+            "accounts.session_store",
+            "accounts.tokens.DatabaseStore",
+        )
+        assert trial["SESSION_IDLE_SECONDS"] == trial["SESSION_COOKIE_AGE"]
+
+    def test_sessions_and_tokens_go_together(self) -> None:
+        given = {"SESSION_STORE": "dynamodb", "DYNAMODB_TABLE_PREFIX": "time", "AWS_REGION": "eu-west-1"}
+        settings = read({**GOOD, **given})
+        assert (settings["SESSION_ENGINE"], settings["TOKEN_STORE"]) == (
+            "timerecord.aws.sessions",
+            "timerecord.aws.tokens.DynamoDBStore",
+        )
+        assert (settings["DYNAMODB_TABLE_PREFIX"], settings["AWS_REGION"]) == ("time", "eu-west-1")
+
+    def test_with_the_database_nothing_of_aws_is_loaded(self) -> None:
+        loaded = run(
+            GOOD,
+            "-c",
+            "import sys, django; django.setup(); import timerecord.wsgi, timerecord.urls; "
+            "from accounts.session_store import SessionStore; "
+            "print([name for name in ('boto3', 'botocore') if name in sys.modules])",
+        )
+        assert (loaded.returncode, loaded.stdout) == (0, "[]\n"), loaded.stderr
+
+
 class TestTrial:
     def test_it_has_what_it_needs_on_one_machine(self, trial: dict[str, Any]) -> None:
         assert len(trial["SECRET_KEY"]) >= 50
@@ -161,6 +190,16 @@ class TestWhatIsFixed:
     def test_the_variables_are_documented(self) -> None:
         documented = (project.BASE_DIR / "docs" / "configuration.md").read_text(encoding="utf-8")
         source = (project.BASE_DIR / "timerecord" / "settings.py").read_text(encoding="utf-8")
-        names = {*REQUIRED, "SESSION_TTL_SECONDS", "DEBUG", "LOCAL_TRIAL"}
+        names = {
+            *REQUIRED,
+            "SESSION_TTL_SECONDS",
+            "SESSION_IDLE_SECONDS",
+            "SESSION_STORE",
+            "DYNAMODB_TABLE_PREFIX",
+            "AWS_REGION",
+            "AWS_ENDPOINT_URL_DYNAMODB",
+            "DEBUG",
+            "LOCAL_TRIAL",
+        }
         assert {name for name in names if f"`{name}`" not in documented} == set()
         assert {name for name in names if f'"{name}"' not in source} == set()

@@ -62,6 +62,26 @@ class Environment:
         bounds = f"{shape}, a whole number from {at_least} to {at_most}"
         return self._read(name, bounds, parse, default, at_least)
 
+    def choice(self, name: str, choices: tuple[str, ...], *, default: str) -> str:
+        """Return one of a few words."""
+
+        def parse(raw: str) -> str:
+            if raw not in choices:
+                raise ValueError
+            return raw
+
+        return self._read(name, " or ".join(choices), parse, default, default)
+
+    def matching(self, name: str, pattern: str, shape: str, *, default: str | None = None) -> str:
+        """Return a text that matches a regular expression as a whole."""
+
+        def parse(raw: str) -> str:
+            if not re.fullmatch(pattern, raw):
+                raise ValueError
+            return raw
+
+        return self._read(name, shape, parse, default, "")
+
     def words(self, name: str, shape: str, *, default: list[str] | None = None) -> list[str]:
         """Return what commas separate, without the space around; at least one word."""
 

@@ -40,6 +40,36 @@ SESSION_COOKIE_AGE = env.whole_number(
     at_least=300,
     at_most=31 * 24 * 60 * 60,
 )
+# For places where people share a device: unset, nobody is signed out for doing nothing.
+SESSION_IDLE_SECONDS = env.whole_number(
+    "SESSION_IDLE_SECONDS",
+    "the seconds that somebody stays signed in who does nothing",
+    default=SESSION_COOKIE_AGE,
+    at_least=300,
+    at_most=31 * 24 * 60 * 60,
+)
+SESSION_STORE = env.choice("SESSION_STORE", ("database", "dynamodb"), default="database")
+# What the DynamoDB client needs; its credentials and endpoint it finds by itself.
+DYNAMODB_TABLE_PREFIX = AWS_REGION = ""
+if SESSION_STORE == "dynamodb":
+    DYNAMODB_TABLE_PREFIX = env.matching(
+        "DYNAMODB_TABLE_PREFIX",
+        r"[A-Za-z0-9_.-]{1,200}",
+        "what the table's name begins with: 1 to 200 letters, digits, hyphens, dots and underscores",
+        default="timerecord" if LOCAL_TRIAL else None,
+    )
+    AWS_REGION = env.matching(
+        "AWS_REGION",
+        r"[a-z]{2}(-[a-z]+)+-\d",
+        "a region, such as ap-northeast-1",
+        default="ap-northeast-1" if LOCAL_TRIAL else None,
+    )
+    env.matching(
+        "AWS_ENDPOINT_URL_DYNAMODB",
+        r"|https?://[^/\s]+/?",
+        "the address of an emulator, http://HOST:PORT",
+        default="",
+    )
 DATABASES = {
     alias: {
         **entry,
@@ -85,12 +115,12 @@ env.complain_if_wrong()
 
 INSTALLED_APPS = [
     "timerecord.core",
+    "timerecord.aws",
     "tenants",
     "accounts",
     "attendance",
     "django.contrib.contenttypes",
     "django.contrib.auth",
-    "django.contrib.sessions",
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
@@ -102,7 +132,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "timerecord.core.sessions.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -168,8 +198,12 @@ SIGN_IN_FAILURES_BEFORE_LOCK = 5
 SIGN_IN_LOCK_SECONDS = 15 * 60
 SIGN_IN_FAILURES_PER_ADDRESS = 100
 SIGN_IN_ADDRESS_SECONDS = 15 * 60
-# Where links and codes that go out by mail are kept: an accounts.tokens.Store.
-TOKEN_STORE = "accounts.tokens.DatabaseStore"  # noqa: S105 the name of a class
+# Where sessions are kept, and links and codes that go out by mail (an accounts.tokens.Store): by dotted path,
+# for no app knows AWS. docs/sessions.md.
+SESSION_ENGINE, TOKEN_STORE = {
+    "database": ("accounts.session_store", "accounts.tokens.DatabaseStore"),
+    "dynamodb": ("timerecord.aws.sessions", "timerecord.aws.tokens.DynamoDBStore"),
+}[SESSION_STORE]
 LOGIN_URL = "accounts:sign_in"
 LOGIN_REDIRECT_URL = "attendance:home"
 LOGOUT_REDIRECT_URL = "accounts:sign_in"

@@ -9,7 +9,7 @@ from attendance.legacy.values import to_datetime
 # What the application's own hasher writes.
 OWN_HASH = "argon2$"
 OTHER_STATE = "came with another state of the same old database"
-RESET_GONE = "used, voided or purged since the import"
+RESET_GONE = "used, voided, purged or carried into the tokens' store since the import"
 
 
 class Difference(NamedTuple):

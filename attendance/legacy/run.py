@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import Error, connection, transaction
 
+from accounts.token_moves import carry_tokens
 from attendance.legacy import importer, report
 from attendance.legacy.plan import OptionError, Options, Plan, make_plan
 from attendance.legacy.reader import Source, open_source
@@ -19,6 +20,7 @@ from attendance.legacy.target import Lineage, Target, find_lineage, sample_of
 from attendance.legacy.verification import Verification, verify
 from attendance.legacy.wal import SourceError
 from timerecord.core import clock
+from timerecord.core.sessions import StoreUnavailableError
 
 
 class Mode(enum.StrEnum):
@@ -146,7 +148,22 @@ def _import(found: _Found, options: Options, say: Say, progress: Progress[Any]) 
         return Exit.CONFLICT, f"STOPPED: nothing was written. The database refused: {said}. Run it again."
     if source is None and plan.target.lineage is None:
         return Exit.OK, "OK: nothing to do, 0 rows are to be moved: the tables are there, but empty."
-    return _imported(plan, found.verification, wrote=source is not None)
+    exit_status, last_line = _imported(plan, found.verification, wrote=source is not None)
+    return (exit_status, last_line) if exit_status else _with_tokens(last_line, say)
+
+
+def _with_tokens(last_line: str, say: Say) -> tuple[Exit, str]:
+    """Carry tokens that are good into their store, if that is not the database. The rows are there by now."""
+    try:
+        carried = carry_tokens()
+    except (StoreUnavailableError, Error) as error:
+        return Exit.DIFFERENT, (
+            "UNCERTAIN: the rows are there and verified, but links to choose a new password could not be"
+            f" carried into their store ({_in_one_line(error)}): run it again."
+        )
+    if carried:
+        say(f"Carried {carried:,} links to choose a new password into their store.")
+    return Exit.OK, last_line
 
 
 def _imported(plan: Plan, verification: Verification, *, wrote: bool) -> tuple[Exit, str]:

@@ -79,7 +79,7 @@ class TestPage:
         for shown in (employee.display_name, employee.email, str(tenant)):
             assert shown in text
         links = {e.get("href") for e in page.all(".//ul[@class='settings']//a")}
-        assert links == {NAME, EMAIL, CHANGE}
+        assert links == {NAME, EMAIL, CHANGE, "/account/sessions"}
 
     def test_the_language_is_among_it_and_nowhere_else(self, employee_client: Client) -> None:
         page = Page(employee_client.get(ACCOUNT))

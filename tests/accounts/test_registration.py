@@ -5,7 +5,6 @@ from typing import Any, cast
 
 import pytest
 from django.conf import settings
-from django.contrib.sessions.models import Session
 from django.core.mail import EmailMessage
 from django.db.models import Model
 from django.test import Client
@@ -15,7 +14,7 @@ from pytest_django import Settings as SettingsOfTest
 from accounts import account_actions, errands, registration_views
 from accounts.account_actions import AddressTakenError, CodeProblem
 from accounts.account_forms import CODE_PROBLEMS, TAKEN, normalise_code
-from accounts.models import AuditEvent, Errand, Role, RoleCode, ThrottleCounter, User, UserStatus
+from accounts.models import AuditEvent, Errand, Role, RoleCode, Session, ThrottleCounter, User, UserStatus
 from accounts.registration_views import GUESSES
 from tenants.models import Tenant, TenantStatus
 from tests.accounts.test_mail import DOWN

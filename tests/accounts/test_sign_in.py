@@ -8,7 +8,6 @@ import pytest
 import time_machine
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
-from django.contrib.sessions.models import Session
 from django.core import mail
 from django.core.mail import EmailMessage
 from django.db import connection
@@ -20,7 +19,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from accounts import actions
 from accounts.hashers import verify_at_one_price
 from accounts.middleware import MARKER
-from accounts.models import AuditEvent, Role, User, UserStatus
+from accounts.models import AuditEvent, Role, Session, User, UserStatus
 from tenants import scope
 from tenants.models import Tenant, TenantStatus
 from tests.accounts.test_hashers import old_hash
@@ -357,7 +356,7 @@ ENDED = (
     "You were signed out, because your account was changed (its password or role, for example) or you signed "
     "out everywhere. Please sign in again."
 )
-AWAY = "Your sign-in ran out some hours after it began. Please sign in again."
+AWAY = "Your sign-in ran out, or was ended on another device. Please sign in again."
 ENDINGS = pytest.mark.parametrize(
     ("end", "told"),
     [

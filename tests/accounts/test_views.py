@@ -3,10 +3,9 @@ import datetime as dt
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import identify_hasher
-from django.contrib.sessions.models import Session
 from django.test import Client
 
-from accounts.models import User, UserStatus
+from accounts.models import Session, User, UserStatus
 from tenants.models import Tenant, TenantStatus
 from tests.accounts.test_hashers import SHORT, WRITTEN_BY_BCRYPTJS, node, old_hash
 from tests.conftest import PASSWORD, MakeUser

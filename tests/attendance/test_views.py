@@ -4,13 +4,12 @@ from collections.abc import Callable
 import pytest
 import time_machine
 from django.conf import settings
-from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.models import User, UserStatus
+from accounts.models import Session, User, UserStatus
 from attendance.models import WorkSession
 from tenants.models import Tenant, TenantStatus
 from tests.conftest import PASSWORD, MakeSession, MakeUser, japan

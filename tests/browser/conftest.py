@@ -82,6 +82,13 @@ def server_clock() -> Iterator[time_machine.Traveller]:
         yield clock
 
 
+@pytest.fixture(autouse=True)
+def chosen_store(request: pytest.FixtureRequest) -> None:
+    """Keep sessions where the variable SESSION_STORE says: all of these pass with either."""
+    if settings.SESSION_STORE == "dynamodb":
+        request.getfixturevalue("dynamodb")
+
+
 @pytest.fixture(scope="package")
 def idle() -> dict[str, list[BrowserContext]]:
     """Clean contexts to be used again, by their options: a new one costs more than most tests."""

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import pytest
 import time_machine
 from django.conf import settings
-from django.contrib.sessions.models import Session
 from playwright.sync_api import Route, expect
 
 from accounts.models import User
@@ -14,6 +13,7 @@ from attendance.models import WorkSession
 from tests.browser.pages import Visit
 from tests.browser.person import Person
 from tests.conftest import MakeSession, japan
+from timerecord.core.sessions import driver, id_of
 
 TOO_EARLY = "出勤してからまだ1分たっていません。もう退勤しますか？"
 NOT_YET = "まだ記録されていません。「はい」を押した時刻が記録されます。"
@@ -95,7 +95,12 @@ def lose_all_cookies(someone: Person, clock: time_machine.Traveller) -> None:
 
 
 def end_the_session_on_the_server(someone: Person, clock: time_machine.Traveller) -> None:
-    Session.objects.all().delete()
+    (key,) = (
+        cookie["value"]
+        for cookie in someone.context.cookies()
+        if cookie["name"] == settings.SESSION_COOKIE_NAME
+    )
+    driver().remove(id_of(key))
 
 
 def let_the_session_expire(someone: Person, clock: time_machine.Traveller) -> None:

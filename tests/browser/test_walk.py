@@ -1,4 +1,4 @@
-"""The whole way through, as an employee walks it."""
+"""The whole way through, as an employee walks it, with each store of sessions."""
 
 import datetime as dt
 import io
@@ -16,7 +16,7 @@ from tests.browser.pages import Visit
 from tests.browser.person import Person
 from tests.conftest import MakeUser, japan
 
-pytestmark = pytest.mark.usefixtures("server_clock")
+pytestmark = pytest.mark.usefixtures("server_clock", "session_store")
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])

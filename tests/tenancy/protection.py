@@ -4,6 +4,7 @@ import dataclasses
 import enum
 from collections.abc import Callable, Mapping
 
+from accounts.models import Session, User
 from tests.tenancy.world import World
 
 
@@ -52,6 +53,11 @@ class Protection:
     may: frozenset[str] = frozenset()
     shows: frozenset[str] = frozenset()
     changes: frozenset[str] = frozenset()
+
+
+def session_of(user: User) -> str:
+    """Return what lists call a session of this user."""
+    return Session.objects.filter(user=user).values_list("pk", flat=True)[0]
 
 
 def _running_there(world: World) -> dict[str, object]:
@@ -142,6 +148,14 @@ URLS: dict[str, Protection] = {
     "accounts:account_email_confirm": Protection(
         guard=Guard.OWN, get=303, post=303, data=lambda _world: {"code": "123456"}
     ),
+    "accounts:account_sessions": Protection(guard=Guard.OWN, get=200, post=405),
+    "accounts:session_end": Protection(
+        guard=Guard.OWN,
+        get=405,
+        post=303,
+        data=lambda world: {"session": session_of(world.other_employee.user)},
+    ),
+    "accounts:sessions_end_others": Protection(guard=Guard.OWN, get=405, post=303),
     "accounts:sign_out_everywhere": Protection(guard=Guard.OWN, get=405, post=303),
     "set_language": Protection(guard=Guard.PUBLIC, get=302, post=302, data=lambda _world: {"language": "en"}),
 }
@@ -158,6 +172,7 @@ TABLES: dict[str, str] = {
     "work_sessions": "user_id",
     "work_session_history": "user_id",
     "audit_events": "tenant_id",
+    "sessions": "user_id",
     "import_sources": "",  # the platform's alone, like the next
     "imported_rows": "",
     "import_quarantine": "tenant",
@@ -168,6 +183,12 @@ FUNCTIONS: dict[str, str] = {
     "scope": "tells the scope of the transaction, once its seal is verified",
     "record_event": "writes sign-ins, about people whom the scope reaches",
     "users_in_scope": "ids of the users whom the scope reaches, for policies",
+    "read_session": "one session, to whoever knows its id; its data are signed, and good for no other",
+    "create_session": "makes one, which is none without data that the application signed for its id",
+    "replace_session": "changes one, for whoever knows its id; data that are not signed for it end it",
+    "touch_session": "lengthens one, for whoever knows its id; but not the longest lifetime, which is signed",
+    "remove_session": "ends one, for whoever knows its id",
+    "clear_sessions": "removes what has expired, by PostgreSQL's own clock too",
 }
 # Tables with no row of a tenant, and why that is so.
 OTHERS: dict[str, str] = {
@@ -176,7 +197,6 @@ OTHERS: dict[str, str] = {
     "auth_permission": "names of Django's permissions, of which nobody here has any",
     "auth_group": "empty: roles are a column of users",
     "auth_group_permissions": "empty, likewise",
-    "django_session": "signed, by random keys; read before anybody is known: docs/adr/0003-session-store.md",
     "throttle_counters": "counts by HMACs of addresses: docs/adr/0010-accounts.md",
     "scope_keys": "the keys of the seals: no right of anybody but the owner",
 }

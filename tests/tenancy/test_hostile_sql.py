@@ -13,11 +13,14 @@ from django.db import connection, connections
 from psycopg import errors, sql
 from pytest_django import DjangoDbBlocker
 
+from accounts.models import Session
+from accounts.session_store import SessionStore
 from tenants import database, scope
 from tenants.scope import Door, Scope
 from tests.conftest import EVERYTHING
 from tests.tenancy.protection import FUNCTIONS, OTHERS, TABLES
 from tests.tenancy.world import World, make_world, say, tell
+from timerecord.core.sessions import Record, as_signed, id_of
 
 Refusal = type[psycopg.Error]
 On = psycopg.Connection[tuple[Any, ...]]
@@ -297,7 +300,7 @@ class TestAcrossTenants:
         me = (world.themselves.user.pk,)
         with within(psql, world.themselves.own):
             assert psql.execute("SELECT id FROM users").fetchall() == [me]
-            for table in ("work_sessions", "work_session_history", "password_resets"):
+            for table in ("work_sessions", "work_session_history", "password_resets", "sessions"):
                 assert psql.execute(f"SELECT DISTINCT user_id FROM {table}").fetchall() == [me]
             assert psql.execute("SELECT count(*) FROM role_codes").fetchone() == (0,)
 
@@ -509,6 +512,94 @@ class TestPlatformAdminOfTheTenant:
             else:
                 with pytest.raises(DENIED):
                     psql.execute(query)
+
+
+class TestSessions:
+    """Of browsers, in the table `sessions`: nobody takes one over, whatever SQL they run."""
+
+    def ids(self, psql: On, wanted: Scope) -> dict[int, str]:
+        with within(psql, wanted):
+            return {
+                user: id_
+                for user, id_ in psql.execute("SELECT user_id, id FROM sessions").fetchall()
+                if isinstance(user, int)
+            }
+
+    def test_no_key_is_there_to_be_sent(self, psql: On, world: World) -> None:
+        for id_ in self.ids(psql, EVERYTHING).values():
+            assert SessionStore(id_).load() == {}
+
+    def test_whose_are_seen(self, psql: On, world: World) -> None:
+        here = {p.user.pk for p in world.people.values() if p.user.tenant_id == world.here.pk}
+        assert set(self.ids(psql, world.own_admin.admin)) == here
+        assert set(self.ids(psql, world.themselves.own)) == {world.themselves.user.pk}
+
+    def test_what_is_known_of_one_makes_no_other(self, psql: On, world: World) -> None:
+        """The signed data of somebody's session, put under the id of a key that the thief has."""
+        key = "k" * 32
+        with scope.enter(EVERYTHING):
+            stolen = Session.objects.get(user=world.platform_admin.user)
+        psql.execute(
+            "SELECT create_session(%s, %s, %s, NULL, %s, %s, %s)",
+            [id_of(key), stolen.data, stolen.user_id, stolen.created_at, stolen.seen_at, stolen.expires_at],
+        )
+        try:
+            assert SessionStore(key).load() == {}
+        finally:
+            psql.execute("SELECT remove_session(%s)", [id_of(key)])
+
+    def test_the_own_one_is_not_made_somebody_elses(self, psql: On, world: World) -> None:
+        me, other = world.themselves.user.pk, world.other_employee.user.pk
+        with scope.enter(EVERYTHING):
+            mine = Session.objects.get(user=me)
+        with psql.transaction(force_rollback=True):
+            given = [
+                mine.pk,
+                mine.data,
+                other,
+                world.there.pk,
+                mine.seen_at,
+                mine.expires_at,
+                mine.created_at,
+            ]
+            psql.execute("SELECT replace_session(%s, %s, %s, %s, %s, %s, %s)", given)
+            psql.execute(tell(world.other_admin.admin))
+            row = psql.execute(
+                "SELECT id, data, created_at, seen_at, expires_at, user_id, tenant_id FROM sessions"
+                " WHERE id = %s",
+                [mine.pk],
+            ).fetchone()
+        assert row
+        id_, data, created, seen, expires, user, tenant = row
+        assert (user, tenant) == (other, world.there.pk)
+        # It is in the other tenant's table, but not on its pages.
+        named = Record(
+            id=id_, data=data, created=created, seen=seen, expires=expires,
+            user=user, tenant=tenant, device="", address="",
+        )  # fmt: skip
+        assert as_signed(named) is None
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "INSERT INTO sessions (id, data, user_id, created_at, seen_at, expires_at)"
+            " VALUES ('x', 'x', {me}, now(), now(), now())",
+            "UPDATE sessions SET expires_at = 'infinity'",
+            "UPDATE sessions SET user_id = {other}",
+        ],
+    )
+    def test_no_row_is_made_or_changed(self, psql: On, world: World, statement: str) -> None:
+        for mine in (world.own_admin.admin, world.themselves.own):
+            with pytest.raises(DENIED), within(psql, mine):
+                psql.execute(statement.format(**names(world)).encode())
+
+    def test_nobody_elses_is_cleared_away(self, psql: On, world: World) -> None:
+        before = self.ids(psql, EVERYTHING)
+        with psql.transaction(force_rollback=True):
+            psql.execute("SELECT clear_sessions('infinity')")
+            psql.execute(tell(EVERYTHING))
+            kept = psql.execute("SELECT user_id, id FROM sessions").fetchall()
+        assert dict(kept) == before
 
 
 class TestWhatErrorsAndPlansTell:

@@ -21,12 +21,12 @@ from accounts.backends import EmailBackend
 from accounts.models import RoleCode, User
 from attendance.models import WorkSession
 from tenants import scope
-from tenants.middleware import TENANT_KEY
 from tenants.models import Tenant
 from tenants.scope import NoScopeError, Scope
 from tests.conftest import EVERYTHING, PASSWORD, japan
 from tests.tenancy.protection import TABLES
 from tests.tenancy.world import World, make_world, take_the_first_barrier_away, told
+from timerecord.core.sessions import TENANT_KEY
 
 NO_SCOPE = "no scope was named"
 MODELS = [model for model in apps.get_models() if model._meta.db_table in TABLES]

@@ -5,11 +5,14 @@ import datetime as dt
 from collections.abc import Iterator
 
 import pytest
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.hashers import make_password
 from django.db import connection
 from psycopg import sql
 
 from accounts.models import Errand, PasswordReset, Role, RoleCode, User, UserStatus
+from accounts.session_store import SessionStore
 from attendance.import_models import ImportedRow, ImportSource, QuarantinedRow
 from attendance.models import WorkSession
 from tenants import scope
@@ -17,6 +20,7 @@ from tenants.models import Tenant
 from tenants.querysets import ScopedQuerySet
 from tenants.scope import Door, Reach, Scope
 from tests.conftest import EVERYTHING, japan
+from timerecord.core.sessions import ADDRESS_KEY, DEVICE_KEY, TENANT_KEY
 
 NOW = japan("2026-11-20 12:00")
 DAY = dt.timedelta(days=1)
@@ -110,6 +114,7 @@ def make_world() -> World:
             else None
         )
         PasswordReset.objects.create(user=user, token=f"{n:064x}", expires_at=NOW + DAY)
+        begin_session(user, f"device-{tag}-q")
         world.people[name] = Person(
             user,
             frozenset(
@@ -121,6 +126,7 @@ def make_world() -> World:
                     start,
                     f"{hour + 1:02}:{minute + 2:02}",
                     f"because-{tag}-q",
+                    f"device-{tag}-q",
                 }
             ),
             past,
@@ -161,6 +167,23 @@ def make_world() -> World:
     world.suspended.user.status = UserStatus.SUSPENDED
     world.suspended.user.save(update_fields=["status"])
     return world
+
+
+def begin_session(user: User, device: str) -> str:
+    """Sign a user in with such a device, in the table `sessions`; return the key that its browser has."""
+    session = SessionStore()
+    session.update(
+        {
+            SESSION_KEY: str(user.pk),
+            BACKEND_SESSION_KEY: settings.AUTHENTICATION_BACKENDS[0],
+            HASH_SESSION_KEY: user.get_session_auth_hash(),
+            TENANT_KEY: user.tenant_id,
+            DEVICE_KEY: device,
+            ADDRESS_KEY: "192.0.2.1",
+        }
+    )
+    session.create()
+    return str(session.session_key)
 
 
 def tell(wanted: Scope) -> sql.Composed:

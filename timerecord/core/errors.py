@@ -14,6 +14,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from timerecord.core.sessions import StoreUnavailableError
+
 RETRY_AFTER_SECONDS = 10
 
 View = TypeVar("View", bound=Callable[..., HttpResponse])
@@ -126,9 +128,9 @@ def too_many_requests(request: HttpRequest, seconds: int) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer 500; or 503 while the database is out of reach or took too long."""
+    """Answer 500; or 503 while the database or the store of sessions is out of reach or took too long."""
     with _language_of(request):
-        if isinstance(sys.exception(), (OperationalError, InterfaceError)):
+        if isinstance(sys.exception(), (OperationalError, InterfaceError, StoreUnavailableError)):
             return service_unavailable(request)
         return _page(
             500,

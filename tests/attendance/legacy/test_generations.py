@@ -4,17 +4,24 @@ import datetime as dt
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import time_machine
 
+from accounts import tokens
 from accounts.models import PasswordReset, Role, RoleCode, User, UserStatus
+from accounts.tokens import Purpose
 from attendance.import_models import QuarantinedRow
 from attendance.models import WorkSession
 from tenants.models import Tenant, TenantStatus
 from tests.attendance.legacy import legacy_files as files
 from tests.attendance.legacy.conftest import Import, query
+from tests.dynamodb import make_table
+from timerecord.aws import client as aws
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 pytestmark = pytest.mark.django_db
 
@@ -247,6 +254,40 @@ class TestTokens:
         with time_machine.travel("2026-01-01T00:00:00Z", tick=False):
             assert import_sqlite(path, "--verify").status == 0
             assert import_sqlite(path).status == 0
+
+    def test_into_the_store_that_is_chosen(
+        self, tmp_path: Path, import_sqlite: Import, session_store: str
+    ) -> None:
+        path = with_tokens(tmp_path)
+        done = import_sqlite(path)
+        assert done.status == 0, done.said
+        carried = session_store == "dynamodb"
+        assert ("Carried 1 links" in done.said) is carried
+        assert PasswordReset.objects.exists() is not carried
+        assert import_sqlite(path, "--verify").status == 0
+        found = tokens.redeem(TOKEN, Purpose.RESET)
+        assert found
+        assert found.user_id == 7
+        # What was used up is not brought back by another run.
+        again = import_sqlite(path)
+        assert again.status == 0, again.said
+        assert "Carried" not in again.said
+        assert tokens.redeem(TOKEN, Purpose.RESET) is None
+        assert tokens.redeem(OTHER_TOKEN, Purpose.RESET) is None
+
+    def test_a_store_that_is_out_of_reach_gets_them_with_the_next_run(
+        self, tmp_path: Path, import_sqlite: Import, dynamodb: "DynamoDBClient"
+    ) -> None:
+        path = with_tokens(tmp_path)
+        dynamodb.delete_table(TableName=aws.table())
+        done = import_sqlite(path)
+        assert done.status == 3
+        assert done.last_line.startswith("UNCERTAIN: the rows are there and verified"), done.said
+        make_table(dynamodb)
+        done = import_sqlite(path)
+        assert done.status == 0, done.said
+        assert "Carried 1 links" in done.said
+        assert tokens.redeem(TOKEN, Purpose.RESET)
 
     def test_they_can_be_left_behind(self, tmp_path: Path, import_sqlite: Import) -> None:
         path = with_tokens(tmp_path)
