@@ -29,6 +29,10 @@ CODE_SECONDS: Final = 10 * 60
 HOUR: Final = 3600
 # Mails with a link to one address in an hour: asked for from one network, and from all.
 RESETS_FROM_ONE, RESETS_FROM_ALL = 5, 20
+BY_LINK: Final = {
+    Purpose.RESET: "forgotten password, by a mailed link",
+    Purpose.INVITE: "by a link that an administrator had mailed",
+}
 
 
 class CodeProblem(enum.Enum):
@@ -87,7 +91,7 @@ def register(
         )
         user.set_password(password)  # slow: before the code's row is locked
         _use_up(found)
-        with _unless_taken():
+        with unless_taken():
             user.save(force_insert=True)
         errands.leave(Kind.WELCOME, user=user.pk, language=mail.language_of(user))
         return user
@@ -134,7 +138,7 @@ def _use_up(code: RoleCode) -> None:
 
 
 @contextlib.contextmanager
-def _unless_taken() -> Iterator[None]:
+def unless_taken() -> Iterator[None]:
     """Raise AddressTakenError where the database refuses an address that somebody has by now."""
     try:
         with transaction.atomic():
@@ -168,9 +172,10 @@ def reset_mail(details: dict[str, Any], is_first_try: bool) -> EmailMessage | No
     Who asked for too many is not told, and the last link stays good. From one network not so many are taken
     that others could not ask for the same person.
     """
-    email = details["email"]
+    email, network = details["email"], details["network"]
+    one = f"{email}\n{network}" if network else None
     if is_first_try and not (
-        throttling.hit("reset.from", f"{email}\n{details['network']}", limit=RESETS_FROM_ONE, seconds=HOUR)
+        throttling.hit("reset.from", one, limit=RESETS_FROM_ONE, seconds=HOUR)
         and throttling.hit("reset.to", email, limit=RESETS_FROM_ALL, seconds=HOUR)
     ):
         return None
@@ -188,29 +193,31 @@ def reset_mail(details: dict[str, Any], is_first_try: bool) -> EmailMessage | No
         return mail.compose(user, "reset", context, user.language or details["language"])
 
 
-def who_resets(token: str) -> User | None:
+def who_resets(token: str, purpose: Purpose = Purpose.RESET) -> User | None:
     """Return whom a mailed link lets choose a new password; None if it is no good any more."""
     with scope.everything("somebody follows a link to a new password", door=Door.CLOCK):
-        found = tokens.find(token, Purpose.RESET)
+        found = tokens.find(token, purpose)
         user = User.objects.in_scope().with_tenant().filter(pk=found.user_id).first() if found else None
         return user if user and user.is_active else None
 
 
 @sensitive_variables("password")
-def reset_password(token: str, password: str, *, visitor: Visitor = NOBODY) -> User | None:
+def reset_password(
+    token: str, password: str, *, purpose: Purpose = Purpose.RESET, visitor: Visitor = NOBODY
+) -> User | None:
     """Set a new password by a mailed link, once; every session of the user ends, a lock is lifted.
 
     None if the link is no good any more, or somebody was faster.
     """
     hashed = make_password(password)  # slow: before anything is locked
     with scope.everything("somebody chooses a new password", door=Door.CLOCK, visitor=visitor) as asks:
-        found = tokens.find(token, Purpose.RESET)  # tells only whose row to lock
+        found = tokens.find(token, purpose)  # tells only whose row to lock
         if found is None:
             return None
         tokens.lock_user(found.user_id)
-        if tokens.redeem(token, Purpose.RESET) is None:
+        if tokens.redeem(token, purpose) is None:
             return None
-        with scope.enter(asks.replace(user=found.user_id, reason="forgotten password, by a mailed link")):
+        with scope.enter(asks.replace(user=found.user_id, reason=BY_LINK[purpose])):
             user = User.objects.in_scope().with_tenant().filter(pk=found.user_id).first()
             if user is None or not user.is_active:
                 return None
@@ -237,12 +244,15 @@ def _set_password(user: User, hashed: str, in_place_of: str | None = None) -> bo
         row = row.filter(password=in_place_of)
     if not row.update(password=hashed, must_change_password=False, failed_attempts=0, locked_until=None):
         return False
+    had_one = user.has_usable_password()
     user.password = hashed
     user.must_change_password = False
     end_sessions(user)
     tokens.void(user.pk, Purpose.RESET)
+    tokens.void(user.pk, Purpose.INVITE)
     tokens.void(user.pk, Purpose.EMAIL)  # whoever knew the old password may have asked for it
-    mail.send(user, "password_changed", {"forgot": mail.link(reverse("accounts:password_forgot"))})
+    if had_one:
+        mail.send(user, "password_changed", {"forgot": mail.link(reverse("accounts:password_forgot"))})
     return True
 
 
@@ -288,7 +298,7 @@ def confirm_email_change(user: User, code: str) -> bool:
     if found is None:
         return False
     try:
-        with _unless_taken():
+        with unless_taken():
             User.objects.in_scope().filter(pk=user.pk).update(email=found.data["email"])
     except AddressTakenError:
         return False

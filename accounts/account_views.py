@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django.views.i18n import LANGUAGE_QUERY_PARAMETER
 from django.views.i18n import set_language as set_language_cookie
 
-from accounts import account_actions, mail, sessions, throttling
+from accounts import account_actions, audit, mail, sessions, throttling
 from accounts.account_actions import CODE_SECONDS
 from accounts.account_forms import (
     NO_MAIL,
@@ -29,6 +29,7 @@ from accounts.account_forms import (
 )
 from accounts.models import User
 from timerecord.core.errors import is_question
+from timerecord.core.sessions import ORIGIN_KEY
 
 SEE_OTHER = 303
 GUESSES, GUESS_SECONDS = 10, 900
@@ -165,7 +166,9 @@ def _email_form(request: HttpRequest, user: User, form: EmailForm) -> HttpRespon
 @require_POST
 def sign_out_everywhere(request: HttpRequest) -> HttpResponse:
     """End every session of the signed-in person, this one too."""
-    sessions.end_all(_user(request))
+    user = _user(request)
+    sessions.end_all(user)
+    audit.record("sessions.ended_all", user.pk)
     logout(request)
     messages.success(request, _("You are signed out everywhere."))
     return _to(reverse("accounts:sign_in"))
@@ -185,7 +188,7 @@ def _current_password_fits(request: HttpRequest, user: User, form: AccountForm) 
 
     Those of this session: whoever found a phone unlocked must not keep its owner from ending that session.
     """
-    who = ("current_password", request.session.session_key)
+    who = ("current_password", request.session.get(ORIGIN_KEY) or request.session.session_key)
     if not throttling.hit(*who, limit=GUESSES, seconds=GUESS_SECONDS):
         form.add_error("current_password", too_many(*who))
         return False

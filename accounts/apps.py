@@ -3,8 +3,9 @@ from typing import TYPE_CHECKING, Any
 from django.apps import AppConfig
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.http import HttpRequest
+from django.utils.crypto import get_random_string
 
-from timerecord.core.sessions import ADDRESS_KEY, DEVICE_KEY, TENANT_KEY
+from timerecord.core.sessions import ADDRESS_KEY, DEVICE_KEY, ORIGIN_KEY, TENANT_KEY
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -29,6 +30,7 @@ def _remember(request: HttpRequest, user: "User", **_: Any) -> None:
 
     came_from = visitor(request)
     request.session[TENANT_KEY] = user.tenant_id
+    request.session[ORIGIN_KEY] = get_random_string(22)
     request.session[DEVICE_KEY] = came_from.device or ""
     request.session[ADDRESS_KEY] = came_from.address or ""
     mark(request, signed_in=True)

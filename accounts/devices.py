@@ -29,9 +29,9 @@ SYSTEMS: Final = (
 
 
 def name_of(user_agent: str) -> str:
-    """Return such as "Safari, iPhone"; the half that is known, or "" for neither."""
+    """Return such as "Safari · iPhone"; the half that is known, or "" for neither."""
     known = (
         next((name for pattern, name in names if pattern.search(user_agent)), "")
         for names in (BROWSERS, SYSTEMS)
     )
-    return ", ".join(filter(None, known))
+    return " · ".join(filter(None, known))

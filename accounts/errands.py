@@ -23,7 +23,7 @@ from timerecord.core.afterwards import after_answer
 
 MAX_TRIES: Final = 5
 # The first pause is longer than a try takes, for it is also what keeps others from trying meanwhile.
-FIRST_PAUSE: Final = dt.timedelta(minutes=1)
+FIRST_PAUSE: Final = dt.timedelta(minutes=5)
 AT_ONCE: Final = 20
 # One's own, and one that was left over: while mails time out, no worker is kept for long.
 AFTER_ONE_ANSWER: Final = 2

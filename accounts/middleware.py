@@ -22,6 +22,8 @@ ALWAYS_REACHABLE = frozenset(
         "accounts:password_change",
         "accounts:password_reset_link",
         "accounts:password_reset",
+        "accounts:invitation_link",
+        "accounts:invitation",
         "accounts:sign_out",
         "set_language",
     }

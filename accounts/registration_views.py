@@ -29,6 +29,7 @@ from accounts.account_forms import (
 )
 from accounts.models import User
 from tenants.middleware import end_transaction, visitor
+from timerecord.core.sessions import StoreUnavailableError
 
 SEE_OTHER = 303
 BACKEND = "accounts.backends.EmailBackend"
@@ -57,8 +58,12 @@ def register(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         user = _register(request, form)
         if user is not None:
-            login(request, user, backend=BACKEND)
             errands.soon(request)
+            try:
+                login(request, user, backend=BACKEND)
+            except StoreUnavailableError:  # the account is there: nobody has to register again
+                messages.success(request, _("You are registered. Please sign in in a moment."))
+                return HttpResponseRedirect(reverse("accounts:sign_in"), status=SEE_OTHER)
             messages.success(
                 request,
                 _(

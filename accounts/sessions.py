@@ -1,6 +1,7 @@
 """Where people are signed in, for pages that show it and end it. Whatever store is chosen."""
 
-from django.contrib.auth import update_session_auth_hash
+from django.contrib.auth import logout, update_session_auth_hash
+from django.db.models import F
 from django.http import HttpRequest
 
 from accounts.actions import end_sessions
@@ -30,7 +31,7 @@ def of_tenant(tenant_id: int) -> list[Listed]:
 
 def end(user: User, session_id: str) -> bool:
     """End one session of a user in scope, at once; False if there is no such session of this user."""
-    return sessions.driver().end(user.pk, session_id)
+    return sessions.is_id(session_id) and sessions.driver().end(user.pk, session_id)
 
 
 def end_all(user: User) -> None:
@@ -44,7 +45,14 @@ def end_all(user: User) -> None:
 
 
 def end_others(request: HttpRequest, user: User) -> None:
-    """End every session of the signed-in person but the browser's own, which goes on under a new key."""
-    end_sessions(user)
+    """End every session of the signed-in person but the browser's own, which goes on under a new key.
+
+    If this one was ended while it was asked, as by signing out everywhere, it does not come back.
+    """
+    mine = User.objects.in_scope().filter(pk=user.pk, session_epoch=user.session_epoch)
+    if not mine.update(session_epoch=F("session_epoch") + 1):
+        logout(request)
+        return
+    user.refresh_from_db(fields=["session_epoch"])
     update_session_auth_hash(request, user)
     sessions.driver().end_all(user.tenant_id, user.pk, but=own_id(request))

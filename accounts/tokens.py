@@ -32,6 +32,7 @@ class Purpose(enum.StrEnum):
 
     RESET = "reset"  # choose a new password
     EMAIL = "email"  # confirm a new e-mail address; the data have it
+    INVITE = "invite"  # choose a password at an admin's invitation
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts import account_views, registration_views, session_views, views
+from accounts import account_views, invitation_views, registration_views, session_views, views
 
 app_name = "accounts"
 
@@ -12,6 +12,8 @@ urlpatterns = [
     path("password/forgot/sent", registration_views.password_forgot_sent, name="password_forgot_sent"),
     path("password/reset", registration_views.password_reset, name="password_reset"),
     path("password/reset/<str:token>", registration_views.password_reset_link, name="password_reset_link"),
+    path("invitation", invitation_views.invitation, name="invitation"),
+    path("invitation/<str:token>", invitation_views.invitation_link, name="invitation_link"),
     path("password/change", account_views.password_change, name="password_change"),
     path("account", account_views.account, name="account"),
     path("account/name", account_views.account_name, name="account_name"),

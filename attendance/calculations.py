@@ -40,6 +40,18 @@ def work_date(moment: dt.datetime, zone: zoneinfo.ZoneInfo) -> dt.date:
     return day + DAY if day_start(day + DAY, zone) <= moment else day
 
 
+def instants_of(local: dt.datetime, zone: zoneinfo.ZoneInfo) -> list[dt.datetime]:
+    """Return the instants, in UTC and in order, at which the clocks of a zone show a time.
+
+    None where a change of the clocks skips it, two where they pass it twice. ValueError for a time that has a
+    zone already; OverflowError at the ends of Python's calendar.
+    """
+    if local.tzinfo is not None:
+        raise ValueError("the time has a zone already")
+    both = {local.replace(tzinfo=zone, fold=fold).astimezone(dt.UTC) for fold in (0, 1)}
+    return sorted(instant for instant in both if instant.astimezone(zone).replace(tzinfo=None) == local)
+
+
 def minutes_between(start: dt.datetime, end: dt.datetime) -> int:
     """Return the whole minutes that count from start to end. ValueError when it ends before it starts."""
     if end < start:

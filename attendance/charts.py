@@ -10,6 +10,8 @@ from attendance.reports import DaySummary
 WIDTH, HEIGHT = 320, 96
 LEFT, BOTTOM, TOP = 22, 14, 6
 GAP = 2
+AXIS_GAP = 4
+DIGIT_WIDTH = 6
 LEAST_HOURS = 8
 LABEL_WIDTH = 30
 
@@ -46,6 +48,7 @@ class DayChart:
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
+    axis_x: int = LEFT - AXIS_GAP
     label_y: int = HEIGHT - 2
 
 
@@ -53,15 +56,17 @@ def day_chart(days: Sequence[DaySummary]) -> DayChart:
     """Return the chart of some days, given in the order of their dates."""
     baseline = HEIGHT - BOTTOM
     most = max((day.minutes for day in days), default=0)
-    step = 4 if most <= 12 * 60 else 8
+    step = _step(most)
     top_hours = max(LEAST_HOURS, step * math.ceil(most / 60 / step))
     per_minute = (baseline - TOP) / (top_hours * 60)
-    slot = (WIDTH - LEFT) / max(1, len(days))
+    # Two digits have their place; a tenant's hours have more.
+    axis = LEFT + DIGIT_WIDTH * max(0, len(str(top_hours)) - 2)
+    slot = (WIDTH - axis) / max(1, len(days))
 
     paths: dict[str, list[str]] = {"weekdays": [], "weekends": [], "running": []}
     labels = []
     for n, day in enumerate(days):
-        left, right = LEFT + n * slot + GAP / 2, LEFT + (n + 1) * slot - GAP / 2
+        left, right = axis + n * slot + GAP / 2, axis + (n + 1) * slot - GAP / 2
         if day.minutes:
             kind = "running" if day.is_running else "weekends" if day.is_weekend else "weekdays"
             top = baseline - day.minutes * per_minute
@@ -80,4 +85,16 @@ def day_chart(days: Sequence[DaySummary]) -> DayChart:
             GridLine(f"{baseline - hours * 60 * per_minute:.1f}", hours)
             for hours in range(0, top_hours + 1, step)
         ],
+        left=axis,
+        axis_x=axis - AXIS_GAP,
     )
+
+
+def _step(most: int) -> int:
+    """Return the hours from one line to the next: parts of a day for one person, round numbers for many."""
+    if most <= 12 * 60:
+        return 4
+    if most <= 40 * 60:
+        return 8
+    unit: int = 10 ** (len(str(most // (4 * 60))) - 1)
+    return next(unit * n for n in (1, 2, 5, 10) if unit * n * 4 * 60 >= most)

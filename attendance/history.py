@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.db.models import Q
@@ -13,10 +13,11 @@ from django.utils.translation import gettext as _
 from accounts.models import Role, User
 from attendance import words
 from attendance.models import Operation, WorkSession, WorkSessionHistory
+from attendance.querysets import WorkSessionHistoryQuerySet
 from tenants.scope import Door
 
-# The least that tells two times of day apart.
-PRECISIONS = ("%H:%M:%S", "%H:%M:%S.%f")
+# The least that tells two times of day apart; the last, where the clocks were put back.
+PRECISIONS = ("%H:%M:%S", "%H:%M:%S.%f", "%H:%M %Z")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,10 +59,15 @@ class Change:
     @property
     def sentence(self) -> str:
         """The whole line."""
-        told = {"when": self.when, "who": self.who, "what": self.what, "reason": self.reason}
-        if self.reason and self.door not in {"import", "migration"}:
+        told = {"when": self.when, "who": self.who, "what": self.what, "reason": self.given_reason}
+        if self.given_reason:
             return _("{when}, {who} {what}. Reason: {reason}").format(**told)
         return _("{when}, {who} {what}.").format(**told)
+
+    @property
+    def given_reason(self) -> str:
+        """Why, in somebody's words: an import says there what it read."""
+        return "" if self.door in {"import", "migration"} else self.reason
 
     @property
     def when(self) -> str:
@@ -140,6 +146,24 @@ def of_session(session_id: int) -> HistoryPage | None:
     # The beginning comes first, though rows were written before it was recorded.
     ordered = sorted(rows, key=lambda row: row.operation != Operation.IMPORT or row.door != "migration")
     return HistoryPage(employee, [_change(row) for row in ordered], session)
+
+
+def corrections() -> WorkSessionHistoryQuerySet:
+    """Return the changes that somebody else than the clock and the import made, but for deletions."""
+    return WorkSessionHistory.objects.in_scope().filter(
+        operation__in=[Operation.INSERT, Operation.UPDATE], door__in=[Door.ADMIN, Door.COMMAND]
+    )
+
+
+def corrected(ids: Iterable[int]) -> set[int]:
+    """Return which of these work sessions were corrected, in one query."""
+    found = corrections().filter(work_session_id__in=ids).values_list("work_session_id", flat=True)
+    return {pk for pk in found if pk is not None}
+
+
+def span(session: WorkSession) -> str:
+    """Write from when to when a work session is, with its day, in the active language and zone."""
+    return _span(State(session.start_time, session.end_time, session.end_unknown, session.created_at))
 
 
 def _change(row: WorkSessionHistory) -> Change:

@@ -3,9 +3,11 @@ import datetime as dt
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+from attendance import words
 from attendance.querysets import RUNNING, WorkSessionHistoryQuerySet, WorkSessionQuerySet
 from timerecord.core import clock
 
@@ -70,7 +72,9 @@ class WorkSession(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user_id} {self.start_time:%Y-%m-%d %H:%M}"
+        """Return whose it is, by name if that was read along, and when it began in the active zone."""
+        who = self.user.display_name if "user" in self._state.fields_cache else self.user_id
+        return f"{who} {words.short_day(self.start_time)} {timezone.localtime(self.start_time):%H:%M}"
 
     @property
     def is_running(self) -> bool:

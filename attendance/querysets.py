@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from attendance.models import WorkSession, WorkSessionHistory  # noqa: F401 # named in quotes
 
 RUNNING = Q(end_time__isnull=True, end_unknown=False)
+# What no other of the same user may overlap: docs/adr/0002-overlap-guarantee.md.
+TAKES_TIME = RUNNING | Q(end_time__gt=F("start_time"))
 
 
 class WorkSessionQuerySet(ScopedQuerySet["WorkSession"]):
@@ -42,11 +44,7 @@ class WorkSessionQuerySet(ScopedQuerySet["WorkSession"]):
         Since no two sessions of a user overlap, of all that start earlier only the last that takes any
         time can reach across the instant: one step back in the index finds it.
         """
-        before = (
-            self.filter(RUNNING | Q(end_time__gt=F("start_time")), start_time__lt=since)
-            .newest_first()
-            .values("start_time")[:1]
-        )
+        before = self.filter(TAKES_TIME, start_time__lt=since).newest_first().values("start_time")[:1]
         return self.filter(start_time__gte=Coalesce(Subquery(before), since))
 
 

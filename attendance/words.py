@@ -11,6 +11,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from attendance.calculations import DAY, day_start, work_date
+from attendance.months import Month
 from timerecord.core import clock
 
 
@@ -46,6 +47,23 @@ def moment(instant: dt.datetime, beside: dt.date) -> str:
 def axis_day(day: dt.date) -> str:
     """Write a day as briefly as the axis of a chart needs it: 11/23, or 23 Nov."""
     return _axis_day(day, get_language())
+
+
+def year(day: dt.date) -> str:
+    """Write the year of a day: 2026年, or 2026."""
+    # Translators: a date format of Django's; the Japanese one is Y年
+    return date_format(day, _("Y"))
+
+
+def month(day: dt.date) -> str:
+    """Write the month of a day: 11月, or Nov."""
+    # Translators: a date format of Django's; the Japanese one is n月
+    return date_format(day, _("M"))
+
+
+def month_name(month: Month) -> str:
+    """Write a month: 2026年11月, or November 2026."""
+    return date_format(month.first, "YEAR_MONTH_FORMAT")
 
 
 def this_year() -> int:

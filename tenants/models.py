@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from tenants.querysets import TenantQuerySet
 from timerecord.core import clock
 
 DEFAULT_ZONE = zoneinfo.ZoneInfo("Asia/Tokyo")
@@ -56,6 +57,8 @@ class Tenant(models.Model):
     # Part of what its people's sessions are good for; a trigger raises it when the tenant is suspended.
     session_epoch = models.IntegerField(_("session epoch"), default=0, db_default=0, editable=False)
     created_at = models.DateTimeField(_("created at"), default=clock.now, db_default=Now(), editable=False)
+
+    objects = TenantQuerySet.as_manager()
 
     class Meta:
         db_table = "tenants"

@@ -1,9 +1,12 @@
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from django.db import models
 
 from tenants import scope
 from tenants.scope import Reach
+
+if TYPE_CHECKING:
+    from tenants.models import Tenant  # noqa: F401 # named in quotes
 
 Model_co = TypeVar("Model_co", bound=models.Model, covariant=True)
 
@@ -32,3 +35,10 @@ class ScopedQuerySet(models.QuerySet[Model_co]):
             case _own:
                 conditions: dict[str, Any] = {self.user_path: found.user}
                 return self.filter(**conditions)
+
+
+class TenantQuerySet(ScopedQuerySet["Tenant"]):
+    """Sets of tenants."""
+
+    tenant_path = "pk"
+    user_path = "users"

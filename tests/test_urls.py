@@ -16,6 +16,8 @@ OPEN = {
     "accounts:password_forgot_sent": (200, 405),
     "accounts:password_reset": (200, 200),
     "accounts:password_reset_link": (302, 405),
+    "accounts:invitation": (200, 200),
+    "accounts:invitation_link": (302, 405),
     "set_language": (302, 302),
 }
 # As text, what the shape of a reset token asks for too.
@@ -77,10 +79,18 @@ def test_what_is_open(client: Client, db: None, name: str) -> None:
     assert [answer for answer in answers if "next=" in answer.get("Location", "")] == []
 
 
-@pytest.mark.parametrize("name", sorted(set(URLS) - {"attendance:home"}))
+OFFICE = {name for name, path in URLS.items() if path.startswith("/admin/")}
+
+
+@pytest.mark.parametrize("name", sorted(set(URLS) - OFFICE - {"attendance:home"}))
 def test_each_page_has_one_address_without_a_slash_at_its_end(employee_client: Client, name: str) -> None:
     assert not URLS[name].endswith("/")
     assert employee_client.get(f"{URLS[name]}/").status_code == 404
+
+
+@pytest.mark.parametrize("name", sorted(OFFICE))
+def test_each_page_of_the_admin_ends_with_a_slash_and_each_file_with_its_kind(name: str) -> None:
+    assert URLS[name].endswith(("/", ".svg", ".png", ".csv", ".xlsx"))
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,7 @@ INSTALLED_APPS = [
     "tenants",
     "accounts",
     "attendance",
+    "timerecord.apps.AdminConfig",
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django.contrib.messages",
@@ -152,6 +153,8 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "timerecord.urls"
 WSGI_APPLICATION = "timerecord.wsgi.application"
+# Its only table is a log that nothing here writes: timerecord/apps.py.
+MIGRATION_MODULES = {"admin": None}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 TEMPLATES = [

@@ -1,10 +1,12 @@
 from django.urls import include, path
 
 from accounts.account_views import set_language
+from accounts.admin_site import tenant_site
 
 urlpatterns = [
     path("", include("attendance.urls")),
     path("", include("accounts.urls")),
+    path("admin/", tenant_site.urls),
     path("language", set_language, name="set_language"),
 ]
 

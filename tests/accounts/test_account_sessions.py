@@ -57,8 +57,8 @@ def ids(client: Client) -> list[str]:
 
 def test_each_device_with_address_and_times_this_one_first(phone: Client, desk: Client) -> None:
     assert listed(phone) == [
-        "Safari, iPhone この端末 アドレス 203.0.113.7 ログイン 11月20日 9:00",
-        "Chrome, Windows アドレス 198.51.100.9 ログイン 11月20日 11:30 最終利用 11月20日 11:30",
+        "Safari · iPhone この端末 アドレス 203.0.113.7 ログイン 11月20日 9:00",
+        "Chrome · Windows アドレス 198.51.100.9 ログイン 11月20日 11:30 最終利用 11月20日 11:30",
     ]
 
 

@@ -11,6 +11,7 @@ from attendance.calculations import (
     MINUTE,
     Span,
     day_start,
+    instants_of,
     minutes_between,
     minutes_by_day,
     sum_by_day,
@@ -326,3 +327,29 @@ def test_a_whole_minute_in_any_zone_is_given_in_utc() -> None:
     moment = dt.datetime(2026, 11, 20, 9, 0, 59, 999_999, tzinfo=zone_of("Australia/Lord_Howe"))
     assert to_the_minute(moment) == utc("2026-11-19 22:00")
     assert to_the_minute(moment).tzinfo is dt.UTC
+
+
+class TestInstantsOf:
+    """Each wall-clock time around a change of the clocks, back and forth."""
+
+    @pytest.mark.parametrize(("name", "change"), CHANGES.items())
+    def test_every_minute_around_a_change(self, name: str, change: str) -> None:
+        zone = zoneinfo.ZoneInfo(name)
+        middle = dt.datetime.fromisoformat(f"{change}+00:00")
+        shown: dict[dt.datetime, list[dt.datetime]] = {}
+        for n in range(-30 * 60, 30 * 60):
+            instant = middle + n * MINUTE
+            shown.setdefault(instant.astimezone(zone).replace(tzinfo=None), []).append(instant)
+        first, last = min(shown) + 26 * HOUR, max(shown) - 26 * HOUR
+        local = first
+        while local < last:
+            assert instants_of(local, zone) == shown.get(local, [])
+            local += MINUTE
+
+    def test_a_time_with_a_zone_is_an_instant_already(self) -> None:
+        with pytest.raises(ValueError, match="zone already"):
+            instants_of(japan("2026-11-20 09:00"), TOKYO)
+
+    def test_the_end_of_the_calendar(self) -> None:
+        with pytest.raises(OverflowError):
+            instants_of(dt.datetime(1, 1, 1), TOKYO)  # noqa: DTZ001 it has no zone

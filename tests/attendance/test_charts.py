@@ -101,3 +101,26 @@ def test_no_days_no_bars() -> None:
     assert all_bars(chart) == []
     assert chart.labels == []
     assert [line.hours for line in chart.grid] == [0, 4, 8]
+
+
+@pytest.mark.parametrize(
+    ("hours", "lines"),
+    [
+        (40, [0, 8, 16, 24, 32, 40]),
+        (41, [0, 20, 40, 60]),
+        (480, [0, 200, 400, 600]),
+        (800, [0, 200, 400, 600, 800]),
+        (16_000, [0, 5000, 10_000, 15_000, 20_000]),
+        (44_640, [0, 20_000, 40_000, 60_000]),
+    ],
+)
+def test_many_peoples_hours_have_round_lines_and_room_for_their_digits(hours: int, lines: list[int]) -> None:
+    chart = day_chart(days(*[hours * 60] * 31))
+    assert [line.hours for line in chart.grid] == lines
+    found = all_bars(chart)
+    assert found[0][0] == pytest.approx(chart.left + 1, abs=0.05)
+    assert found[-1][1] <= WIDTH
+    assert TOP <= found[0][2] == pytest.approx(BASELINE - hours / lines[-1] * (BASELINE - TOP), abs=0.05)
+    # A digit is six wide, at the least.
+    assert chart.axis_x >= 6 * (len(str(lines[-1])) - 2) + 18
+    assert chart.axis_x < chart.left

@@ -1,18 +1,22 @@
 """Every page in every state that it has, for the tests that hold for all of them."""
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import time_machine
+from playwright.sync_api import FilePayload
 
 from accounts import tokens
-from accounts.models import ThrottleCounter, User
+from accounts.models import Role, RoleCode, ThrottleCounter, User, UserStatus
 from accounts.registration_views import RESETS_PER_NETWORK
 from accounts.tokens import Purpose
+from tenants.models import Tenant
 from tests.browser.person import Person
 from tests.conftest import MakeSession, MakeUser
+from timerecord.core import clock
 
 Visit = Callable[..., Person]
 
@@ -200,6 +204,116 @@ def password_forgot_too_often(stage: Stage) -> Person:
     return person
 
 
+def invitation(stage: Stage) -> Person:
+    token = tokens.issue(stage.make_user().pk, Purpose.INVITE, 600)
+    return stage.visit().open(f"/invitation/{token}")
+
+
+def invitation_too_late(stage: Stage) -> Person:
+    return stage.visit().open("/invitation/guessed")
+
+
+def admin_overview(stage: Stage) -> Person:
+    return _at_the_desk(stage).open("/admin/")
+
+
+def admin_people(stage: Stage) -> Person:
+    """One in each state, and one with a name that nothing can break."""
+    person = _at_the_desk(stage)
+    stage.make_user(last_name=LONG_NAME, first_name=LONG_NAME, email=f"{'x' * 60}@{'x' * 60}.example.com")
+    stage.make_user(status=UserStatus.SUSPENDED)
+    stage.make_user(email="7@placeholder.local", must_change_password=True)
+    stage.make_user(locked_until=clock.now() + dt.timedelta(minutes=5))
+    return person.open("/admin/accounts/user/")
+
+
+def admin_people_none_found(stage: Stage) -> Person:
+    return _at_the_desk(stage).open("/admin/accounts/user/?q=nobody&state=active")
+
+
+def admin_person(stage: Stage) -> Person:
+    return _at_the_desk(stage).open(f"/admin/accounts/user/{stage.make_user().pk}/change/")
+
+
+def admin_person_suspend_refused(stage: Stage) -> Person:
+    """Without a reason."""
+    person = _at_the_desk(stage).open(f"/admin/accounts/user/{stage.make_user().pk}/suspend/")
+    return _press_main(person)
+
+
+def admin_person_password(stage: Stage) -> Person:
+    return _at_the_desk(stage).open(f"/admin/accounts/user/{stage.make_user().pk}/password/")
+
+
+def admin_person_first_password(stage: Stage) -> Person:
+    person = admin_person_password(stage)
+    person.page.locator("input[value=password]").check()
+    return _press_main(person)
+
+
+def admin_person_history(stage: Stage) -> Person:
+    user = stage.make_user()
+    user.status = UserStatus.SUSPENDED
+    user.save()
+    return _at_the_desk(stage).open(f"/admin/accounts/user/{user.pk}/history/")
+
+
+def admin_invite_refused(stage: Stage) -> Person:
+    return _press_main(_at_the_desk(stage).open("/admin/accounts/user/add/"))
+
+
+def admin_import(stage: Stage) -> Person:
+    return _at_the_desk(stage).open("/admin/accounts/user/import/")
+
+
+def admin_import_refused(stage: Stage) -> Person:
+    return _import(stage, "姓,名,メール,権限\n,,x,社長\n佐藤,花子,office@example.com,\n")
+
+
+def admin_import_preview(stage: Stage) -> Person:
+    return _import(
+        stage, f"姓,名,メール\n佐藤,花子,new@example.com\n{LONG_NAME[:90]},花子,new2@example.com\n"
+    )
+
+
+def admin_import_done(stage: Stage) -> Person:
+    person = admin_import_preview(stage)
+    person.page.locator("input[value=password]").check()
+    return _press_main(person)
+
+
+def admin_codes(stage: Stage) -> Person:
+    person = _at_the_desk(stage)
+    for letter, disabled in (("A", False), ("B", True)):
+        RoleCode.objects.create(tenant=_tenant(), code=letter * 16, is_disabled=disabled)
+    return person.open("/admin/accounts/rolecode/")
+
+
+def admin_codes_none(stage: Stage) -> Person:
+    return _at_the_desk(stage).open("/admin/accounts/rolecode/")
+
+
+def admin_code_refused(stage: Stage) -> Person:
+    person = _at_the_desk(stage).open("/admin/accounts/rolecode/add/")
+    person.page.locator("input[name=max_uses]").fill("0")
+    return _press_main(person)
+
+
+def admin_code(stage: Stage) -> Person:
+    return _press_main(_at_the_desk(stage).open("/admin/accounts/rolecode/add/"))
+
+
+def admin_code_sheet(stage: Stage) -> Person:
+    person = admin_code(stage)
+    person.link("印刷用の案内" if person.page.locator("html[lang=ja]").count() else "Sheet to print").click()
+    return person
+
+
+def admin_refused(stage: Stage) -> Person:
+    """To an employee."""
+    return stage.visit(stage.make_user()).open("/admin/")
+
+
 def not_found(stage: Stage) -> Person:
     return stage.visit().open("/no-such-page")
 
@@ -214,6 +328,28 @@ def form_too_old(stage: Stage) -> Person:
     person.context.clear_cookies()
     _send_sign_in(person, "nobody@example.com", "wrong")
     return person
+
+
+def _at_the_desk(stage: Stage) -> Person:
+    """A tenant's admin, in a browser."""
+    return stage.visit(stage.make_user(role=Role.TENANT_ADMIN, email="office@example.com"))
+
+
+def _tenant() -> Tenant:
+    return Tenant.objects.get()
+
+
+def _press_main(person: Person) -> Person:
+    with person.page.expect_navigation():
+        person.page.locator("main form button.primary").click()
+    return person
+
+
+def _import(stage: Stage, text: str) -> Person:
+    person = admin_import(stage)
+    file: FilePayload = {"name": "people.csv", "mimeType": "text/csv", "buffer": text.encode()}
+    person.page.locator("input[type=file]").set_input_files(file)
+    return _press_main(person)
 
 
 def _with_history(stage: Stage) -> User:
@@ -275,6 +411,27 @@ PAGES = {
         account_email,
         account_email_confirm,
         account_email_code_gone,
+        invitation,
+        invitation_too_late,
+        admin_overview,
+        admin_people,
+        admin_people_none_found,
+        admin_person,
+        admin_person_suspend_refused,
+        admin_person_password,
+        admin_person_first_password,
+        admin_person_history,
+        admin_invite_refused,
+        admin_import,
+        admin_import_refused,
+        admin_import_preview,
+        admin_import_done,
+        admin_codes,
+        admin_codes_none,
+        admin_code_refused,
+        admin_code,
+        admin_code_sheet,
+        admin_refused,
         not_found,
         not_allowed,
         form_too_old,

@@ -59,6 +59,9 @@ def test_it_fits_and_the_button_is_where_it_always_is(
         "home_with_extremes",
         "question_too_early",
         "question_after_sign_in",
+        "admin_people",
+        "admin_code",
+        "admin_import_refused",
         "not_found",
     ],
 )

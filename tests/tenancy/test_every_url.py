@@ -1,20 +1,22 @@
 """Every URL says in protection.URLS how it is protected, and keeps to it, whoever knocks."""
 
+import io
 import types
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 
 import pytest
 import time_machine
 from django.conf import settings
 from django.db import connection, transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import URLResolver, get_resolver, include, path, reverse
 from django.urls.resolvers import RegexPattern
 from django.utils.html import escape
 
 from tests.conftest import EVERYTHING
-from tests.tenancy.protection import LOCKED_OUT, TABLES, URLS, VISITORS, Guard, Protection
+from tests.tenancy.protection import LOCKED_OUT, TABLES, TENANT_ADMINS, URLS, VISITORS, Guard, Protection
 from tests.tenancy.world import NOW, World, make_world, take_the_first_barrier_away, told
 from tests.test_urls import patterns
 
@@ -76,11 +78,32 @@ def clients(world: World) -> dict[str, Client]:
     return clients
 
 
+def whole(response: FileResponse) -> HttpResponse:
+    """Return a file's answer with the file in it."""
+    return HttpResponse(response.getvalue(), status=response.status_code, headers=dict(response.items()))
+
+
+def readable(content: bytes) -> str:
+    """Return the text of an answer; of a workbook, that of all its parts."""
+    if not content.startswith(b"PK"):
+        return content.decode(errors="replace")
+    with zipfile.ZipFile(io.BytesIO(content)) as parts:
+        return "".join(parts.read(name).decode(errors="replace") for name in parts.namelist())
+
+
 class Visit:
     """One request of one visitor, undone when it is answered. PostgreSQL knows no scope when it begins."""
 
-    def __init__(self, world: World, clients: dict[str, Client], visitor: str, method: str) -> None:
-        self.world, self.visitor, self.method = world, visitor, method
+    def __init__(
+        self,
+        world: World,
+        clients: dict[str, Client],
+        visitor: str,
+        method: str,
+        *,
+        guard: Guard = Guard.OWN,
+    ) -> None:
+        self.world, self.visitor, self.method, self.guard = world, visitor, method, guard
         self.client = Client()
         self.client.cookies.update(clients[visitor].cookies)
         self.changed: set[str] = set()
@@ -90,6 +113,8 @@ class Visit:
             before = self.rows_of_others()
             told(None)
             response = getattr(self.client, self.method)(url, data if self.method == "post" else None)
+            if isinstance(response, FileResponse):
+                response = whole(response)
             told(EVERYTHING)
             after = self.rows_of_others()
             self.changed = {table for table in before if before[table] != after[table]}
@@ -98,11 +123,32 @@ class Visit:
         return response
 
     def rows_of_others(self) -> dict[str, str]:
-        """Return a digest of each table without the visitor's own rows."""
+        """Return a digest of each table without the visitor's own rows; an admin's own are the tenant's."""
+        if self.guard is Guard.ADMIN and self.visitor in TENANT_ADMINS:
+            return self._digests(self._of_other_tenants)
         me = self.world.people[self.visitor].user.pk if self.visitor != "nobody" else 0
+        return self._digests(
+            lambda table, column: (
+                f"{column} IS DISTINCT FROM {me}" if column == "user_id" or table == "users" else "true"
+            )
+        )
+
+    def _of_other_tenants(self, table: str, column: str) -> str:
+        tenant = self.world.people[self.visitor].user.tenant_id
+        match table, column:
+            case "users", _:
+                return f"tenant_id IS DISTINCT FROM {tenant}"
+            case _, "user_id":
+                return f"user_id NOT IN (SELECT id FROM users WHERE tenant_id = {tenant})"
+            case _, "":
+                return "true"
+            case _:
+                return f"{column} IS DISTINCT FROM {tenant}"
+
+    def _digests(self, condition: Callable[[str, str], str]) -> dict[str, str]:
         parts = [
             f"SELECT '{table}', md5(jsonb_agg(to_jsonb(t) ORDER BY to_jsonb(t))::text) FROM {table} t"
-            + (f" WHERE {column} IS DISTINCT FROM {me}" if column == "user_id" or table == "users" else "")
+            f" WHERE {condition(table, column)}"
             for table, column in TABLES.items()
             if table != "audit_events"
         ]
@@ -112,7 +158,7 @@ class Visit:
 
     def leaks(self, response: HttpResponse, allowed: set[str]) -> set[str]:
         """Return the marks in body and headers that should not be there."""
-        text = response.content.decode() + str(response.headers) + str(response.cookies)
+        text = readable(response.content) + str(response.headers) + str(response.cookies)
         return {
             mark
             for mark in self.world.marks()
@@ -120,13 +166,17 @@ class Visit:
         }
 
 
-def expected(protection: Protection, method: str, visitor: str) -> int:
+def expected(protection: Protection, method: str, visitor: str, *, names_a_row: bool = False) -> int:
     status = protection.get if method == "get" else protection.post
     if (method, visitor) in protection.unless:
         return protection.unless[method, visitor]
     if protection.guard is not Guard.PUBLIC and visitor in LOCKED_OUT:
         return 302
     if protection.guard is Guard.OBJECT and visitor not in protection.may and status != 405:
+        return 404
+    if protection.guard is Guard.ADMIN and visitor not in TENANT_ADMINS:
+        return 403
+    if protection.guard is Guard.ADMIN and names_a_row and visitor != "own_admin" and status != 405:
         return 404
     return status
 
@@ -138,6 +188,9 @@ def allowed(world: World, protection: Protection, visitor: str) -> set[str]:
         return marks
     me = world.people[visitor]
     marks |= me.marks | world.tenant_marks.get(me.user.tenant_id or 0, frozenset())
+    if protection.guard is Guard.ADMIN and visitor in TENANT_ADMINS:
+        colleagues = (p for p in world.people.values() if p.user.tenant_id == me.user.tenant_id)
+        marks |= {mark for colleague in colleagues for mark in colleague.marks}
     if visitor in protection.may:
         for shown in {"themselves", *protection.shows}:
             marks |= world.people[shown].marks
@@ -155,25 +208,26 @@ def test_whoever_knocks_sees_their_own(
     if barriers != "both":
         take_the_first_barrier_away(monkeypatch)
     for name, protection in URLS.items():
-        is_object = protection.guard is Guard.OBJECT
-        url = name if name.startswith("/") else reverse(name, kwargs=protection.kwargs(world))
+        kwargs = protection.kwargs(world)
+        names_a_row = protection.guard is Guard.OBJECT or (protection.guard is Guard.ADMIN and bool(kwargs))
+        url = name if name.startswith("/") else reverse(name, kwargs=kwargs)
         data = protection.data(world)
         typed = {str(value) for value in data.values()}
         for visitor in VISITORS:
             for method in METHODS:
                 with subtests.test(url=name, visitor=visitor, method=method):
-                    visit = Visit(world, clients, visitor, method)
+                    visit = Visit(world, clients, visitor, method, guard=protection.guard)
                     response = visit.answer(url, data)
-                    assert response.status_code == expected(protection, method, visitor)
+                    status = expected(protection, method, visitor, names_a_row=names_a_row)
+                    assert response.status_code == status
                     assert visit.leaks(response, allowed(world, protection, visitor) | typed) == set()
                     assert visit.changed <= protection.changes or visitor in protection.may
                     if protection.guard is not Guard.PUBLIC and visitor in LOCKED_OUT:
                         assert response["Location"].startswith("/sign-in?next=")
-                    if is_object and response.status_code == 404:
+                    if names_a_row and response.status_code == 404:
                         # Nor does the answer tell that there is such a row elsewhere.
-                        kwargs = dict.fromkeys(protection.kwargs(world), NOWHERE)
-                        again = Visit(world, clients, visitor, method)
-                        missing = again.answer(reverse(name, kwargs=kwargs), data)
+                        nowhere = reverse(name, kwargs=dict.fromkeys(kwargs, NOWHERE))
+                        missing = Visit(world, clients, visitor, method).answer(nowhere, data)
                         assert (missing.status_code, missing.content) == (404, response.content)
 
 
@@ -196,3 +250,11 @@ def test_an_object_shows_what_it_is_there_for(world: World, clients: dict[str, C
             visit = Visit(world, clients, visitor, "get")
             response = visit.answer(reverse(name, kwargs=protection.kwargs(world)), {})
             assert "because-themselves-q" in visit.leaks(response, set()), name
+
+
+@pytest.mark.parametrize("name", ["admin:index", "admin:month_xlsx", "admin:month_csv", "admin:audit"])
+def test_what_is_of_a_tenant_shows_its_people(world: World, clients: dict[str, Client], name: str) -> None:
+    """Files, too, are searched for marks that are there."""
+    visit = Visit(world, clients, "own_admin", "get", guard=Guard.ADMIN)
+    seen = visit.leaks(visit.answer(reverse(name), {}), set())
+    assert {str(world.people[who].user.last_name) for who in ("themselves", "colleague")} <= seen

@@ -352,7 +352,7 @@ REFUSED: dict[str, Refusal] = {
     "INSERT INTO users (id, tenant_id, username, email, password_hash)"
     " VALUES ({other}, {here}, '', 'n@example.com', '')"
     " ON CONFLICT (id) DO UPDATE SET tenant_id = {here}": DENIED,
-    f"{NEW_USER} SELECT {{here}}, '', 'other-employee-q@example.com', ''"
+    f"{NEW_USER} SELECT {{here}}, '', 'mail-other-employee-q@example.com', ''"
     " ON CONFLICT (email) DO UPDATE SET first_name = users.last_name RETURNING *": DENIED,
     "INSERT INTO role_codes (tenant_id, code) VALUES ({there}, 'KKKKKKKKKKKKKKKK')": DENIED,
     "UPDATE role_codes SET tenant_id = {there} WHERE tenant_id = {here}": DENIED,

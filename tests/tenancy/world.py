@@ -77,16 +77,11 @@ def make_world() -> World:
         Tenant.objects.create(name=f"Company-{mark}", contact_email=f"{mark}@company.example")
         for mark in ("qhere", "qthere")
     )
-    world = World(
-        here,
-        there,
-        {},
-        {t.pk: frozenset({str(t.name), str(t.contact_email)}) for t in (here, there)},
-        {
-            t.pk: RoleCode.objects.create(tenant=t, code=letter * 16)
-            for t, letter in ((here, "H"), (there, "J"))
-        },
-    )
+    codes = {
+        t.pk: RoleCode.objects.create(tenant=t, code=letter * 16) for t, letter in ((here, "H"), (there, "J"))
+    }
+    marks = {t.pk: frozenset({str(t.name), str(t.contact_email), codes[t.pk].code}) for t in (here, there)}
+    world = World(here, there, {}, marks, codes)
     unusable = make_password(None)
 
     def person(name: str, tenant: Tenant | None, role: str = Role.EMPLOYEE, *, at_work: bool = False) -> None:
@@ -96,7 +91,7 @@ def make_world() -> World:
             tenant=tenant,
             role=role,
             username=f"user-{tag}-q",
-            email=f"{tag}-q@example.com",
+            email=f"mail-{tag}-q@example.com",
             last_name=f"Last-{tag}-q",
             first_name=f"First-{tag}-q",
             password=unusable,

@@ -8,15 +8,17 @@ import dataclasses
 import datetime as dt
 import hashlib
 import logging
+import re
 from importlib import import_module
 from typing import Any, ClassVar, Final, Protocol
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import VALID_KEY_CHARS, CreateError, SessionBase, UpdateError
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
 from django.core import signing
-from django.db import DatabaseError
+from django.db import Error as DatabaseFailure
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import get_random_string
 from django.utils.encoding import force_str
@@ -28,7 +30,10 @@ from timerecord.core import clock
 TENANT_KEY: Final = "_tenant_id"
 DEVICE_KEY: Final = "_device"
 ADDRESS_KEY: Final = "_address"
+# Made at the sign-in: what is counted for it stays with it under another key.
+ORIGIN_KEY: Final = "_origin"
 
+ID: Final = re.compile(r"[0-9a-f]{64}")
 KEY_CHARACTERS: Final = 32  # of 36: some 165 bits
 MOST_BYTES: Final = 64 * 1024  # DynamoDB refuses an item of 400 KB
 REFRESHES: Final = 10  # in one idle lifetime
@@ -115,6 +120,11 @@ def id_of(session_key: str | None) -> str:
     return hashlib.sha256(session_key.encode()).hexdigest() if session_key else ""
 
 
+def is_id(said: str) -> bool:
+    """Whether something can be the id of a session."""
+    return ID.fullmatch(said) is not None
+
+
 def driver() -> Driver:
     """Return the driver of the store that the settings choose."""
     chosen: Driver = _engine().driver
@@ -183,6 +193,8 @@ class SessionStore(SessionBase):
 
     def __init__(self, session_key: str | None = None) -> None:
         self._created: dt.datetime | None = None
+        # The beginning that a new key is to have, too.
+        self._renewed: dt.datetime | None = None
         self._seen: dt.datetime | None = None
         super().__init__(session_key)
 
@@ -236,13 +248,26 @@ class SessionStore(SessionBase):
         """Begin a new session, with a key that nobody has: the store says so, without being asked before."""
         while True:
             self._session_key = get_random_string(KEY_CHARACTERS, VALID_KEY_CHARS)
-            self._created = None
+            self._created = self._renewed
             try:
                 self.save(must_create=True)
             except CreateError:
                 continue
             self.modified = True
             return
+
+    def cycle_key(self) -> None:
+        """Go on under a new key. Of who is signed in the beginning stays: no key lengthens the lifetime."""
+        data = self._data()
+        self._renewed = self._created if SESSION_KEY in data else None
+        try:
+            super().cycle_key()
+        finally:
+            self._renewed = None
+
+    async def acycle_key(self) -> None:
+        """Go on under a new key."""
+        await sync_to_async(self.cycle_key)()
 
     def save(self, must_create: bool = False) -> None:
         """Store the session. UpdateError if it has ended meanwhile: it is not brought back to life."""
@@ -334,6 +359,6 @@ class SessionMiddleware(DjangoSessionMiddleware):
         if isinstance(session, SessionStore) and response.status_code < 500:
             try:
                 session.refresh()
-            except (StoreUnavailableError, DatabaseError):
+            except (StoreUnavailableError, DatabaseFailure):
                 logger.warning("That a session is in use could not be noted.", exc_info=True)
         return response

@@ -60,7 +60,14 @@ CREATE OR REPLACE FUNCTION end_sessions_of_user() RETURNS trigger
     SET search_path = timerecord, pg_temp
 AS $body$
 BEGIN
-    NEW.session_epoch := OLD.session_epoch + 1;
+    -- Never down: a row that was read before and is stored whole must not bring ended sessions back.
+    NEW.session_epoch := greatest(NEW.session_epoch, OLD.session_epoch);
+    IF NEW.role <> OLD.role
+        OR NEW.tenant_id IS DISTINCT FROM OLD.tenant_id
+        OR NEW.status = 'suspended' AND OLD.status <> 'suspended'
+    THEN
+        NEW.session_epoch := greatest(NEW.session_epoch, OLD.session_epoch + 1);
+    END IF;
     RETURN NEW;
 END
 $body$;
@@ -69,7 +76,8 @@ CREATE OR REPLACE TRIGGER users_sessions_end
     BEFORE UPDATE ON users
     FOR EACH ROW
     WHEN (
-        NEW.role <> OLD.role
+        NEW.session_epoch < OLD.session_epoch
+        OR NEW.role <> OLD.role
         OR NEW.tenant_id IS DISTINCT FROM OLD.tenant_id
         OR NEW.status = 'suspended' AND OLD.status <> 'suspended'
     )

@@ -1,0 +1,77 @@
+"""Pages for those to whom an administrator had a link mailed: to choose a password, and be signed in."""
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import login
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts import account_actions
+from accounts.account_forms import ResetForm
+from accounts.registration_views import BACKEND, SEE_OTHER, TOKEN
+from accounts.tokens import Purpose
+from tenants.middleware import end_transaction, visitor
+
+# Carries the token from the link to the form, as for a forgotten password; for as long as a page stays open.
+COOKIE = "invitation"
+COOKIE_SECONDS = 60 * 60
+
+
+@login_not_required
+@never_cache
+@require_safe
+def invitation_link(request: HttpRequest, token: str) -> HttpResponse:
+    """Take the token out of the address: nothing that the form's page loads or links to gets to know it."""
+    if not TOKEN.fullmatch(token):
+        return _no_good(request)
+    response = HttpResponseRedirect(reverse("accounts:invitation"))
+    response.set_cookie(
+        COOKIE,
+        token,
+        max_age=COOKIE_SECONDS,
+        path=reverse("accounts:invitation"),
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
+    response["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+@login_not_required
+@never_cache
+@sensitive_post_parameters("new_password")
+@require_http_methods(["GET", "HEAD", "POST"])
+def invitation(request: HttpRequest) -> HttpResponse:
+    """Choose a password by the link that was followed before, and be signed in with it."""
+    end_transaction(request)  # of whoever is signed in here: what follows is somebody else's
+    token = request.COOKIES.get(COOKIE, "")
+    user = account_actions.who_resets(token, Purpose.INVITE) if token else None
+    if user is None:
+        return _no_good(request)
+    form = ResetForm(user, request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        password, came_from = form.cleaned_data["new_password"], visitor(request)
+        user = account_actions.reset_password(token, password, purpose=Purpose.INVITE, visitor=came_from)
+        if user is None:
+            return _no_good(request)
+        login(request, user, backend=BACKEND)
+        messages.success(request, _("Welcome. Your password is set, and you are signed in."))
+        response: HttpResponse = HttpResponseRedirect(reverse("attendance:home"), status=SEE_OTHER)
+        response.delete_cookie(COOKIE, path=reverse("accounts:invitation"), samesite="Lax")
+        return response
+    if form.is_bound:
+        form.focus()
+    return render(request, "accounts/invitation.html", {"form": form, "account": user})
+
+
+def _no_good(request: HttpRequest) -> HttpResponse:
+    response = render(request, "accounts/invitation_no_good.html")
+    response.delete_cookie(COOKIE, path=reverse("accounts:invitation"), samesite="Lax")
+    return response

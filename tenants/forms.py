@@ -1,0 +1,100 @@
+"""The settings of a tenant."""
+
+import zoneinfo
+from typing import Any, Final
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from tenants.models import DEFAULT_ZONE, Tenant
+from timerecord.core import clock
+from timerecord.core.admin import Text
+
+MAX_NAME_LENGTH: Final = 100
+# Where customers are; everywhere else follows.
+USUAL_ZONES: Final = (
+    DEFAULT_ZONE.key,
+    "Asia/Seoul",
+    "Asia/Shanghai",
+    "Asia/Taipei",
+    "Asia/Hong_Kong",
+    "Asia/Singapore",
+    "Asia/Bangkok",
+    "Asia/Ho_Chi_Minh",
+    "Asia/Kolkata",
+    "Europe/London",
+    "Europe/Berlin",
+    "America/New_York",
+    "America/Los_Angeles",
+    "Australia/Sydney",
+    "UTC",
+)
+# Besides the places, the database has old names, and zones without a place.
+REGIONS: Final = (
+    "Africa",
+    "America",
+    "Antarctica",
+    "Arctic",
+    "Asia",
+    "Atlantic",
+    "Australia",
+    "Europe",
+    "Indian",
+    "Pacific",
+)
+
+Choices = list[tuple[str, Text]]
+
+
+def offset_of(name: str) -> str:
+    """Write how far a zone is from UTC at present: UTC+09:00. ZoneInfoNotFoundError without such a zone."""
+    written = f"{clock.now().astimezone(zoneinfo.ZoneInfo(name)):%z}"
+    return f"UTC{written[:3]}:{written[3:5]}"
+
+
+def zone_choices(present: str) -> list[tuple[Text, Choices]]:
+    """Return the zones to choose from, the usual ones and the present one first."""
+    usual: Choices = [
+        (name, f"{name} ({offset_of(name)})" if name in zoneinfo.available_timezones() else name)
+        for name in dict.fromkeys((*USUAL_ZONES, present))
+    ]
+    others: Choices = [
+        (name, name)
+        for name in sorted(zoneinfo.available_timezones())
+        if name.partition("/")[0] in REGIONS and name not in dict(usual)
+    ]
+    return [(_("Often chosen"), usual), (_("All time zones"), others)]
+
+
+class SettingsForm(forms.Form):
+    """What a tenant is called, where it is written to, where its days begin and end."""
+
+    name = forms.CharField(
+        label=_("Name of the company"),
+        max_length=MAX_NAME_LENGTH,
+        help_text=_("Employees see it when they register; files and printed pages bear it."),
+        error_messages={"required": _("Please enter a name.")},
+    )
+    contact_email = forms.EmailField(
+        label=_("Contact e-mail address"),
+        required=False,
+        max_length=254,
+        help_text=_("Where the operator of the service writes to. Nobody signs in with it."),
+        error_messages={"invalid": _("This is no e-mail address. Please check it.")},
+    )
+    time_zone = forms.ChoiceField(
+        label=_("Time zone"),
+        help_text=_("Work dates begin and end at midnight there, and all times are shown so."),
+    )
+
+    def __init__(self, tenant: Tenant, data: Any = None) -> None:
+        columns = ("name", "contact_email", "time_zone")
+        super().__init__(data, initial={column: getattr(tenant, column) for column in columns})
+        self.label_suffix = ""
+        field = self.fields["time_zone"]
+        assert isinstance(field, forms.ChoiceField)  # noqa: S101
+        field.choices = zone_choices(tenant.time_zone)
+
+    def clean_name(self) -> str:
+        """Return the name on one line: mails bear it, in their subject too."""
+        return " ".join(self.cleaned_data["name"].split())
