@@ -114,8 +114,8 @@ def test_a_correction_an_overlap_and_the_history(
     someone.tap("保存する")
 
     expect(someone.page.get_by_role("status")).to_be_visible()
-    someone.sees("修正済み")
-    someone.link("履歴").click()
+    someone.sees("修正あり")
+    someone.link("変更履歴").click()
     told = someone.page.get_by_role("main").get_by_role("listitem").first
     expect(told).to_contain_text("開始時刻を 09:00 から 08:30 に変更")
     expect(told).to_contain_text(WHY)
@@ -126,12 +126,12 @@ def test_more_than_a_day_is_confirmed_on_the_page(visit: Visit, admin: User, emp
     someone.page.get_by_label("出勤", exact=True).fill("2026-11-17T09:00")
     someone.page.get_by_label(re.compile("^退勤( |$)")).fill("2026-11-18T10:30")
     someone.page.get_by_label("修正理由").fill(WHY)
-    someone.tap("保存する")
+    someone.page.get_by_role("main").get_by_role("button").last.click()
     yes = someone.page.get_by_label("はい、25時間30分で正しいです")
     expect(yes).not_to_be_checked()
     looks_right(someone)
     yes.check()
-    someone.tap("保存する")
+    someone.page.get_by_role("main").get_by_role("button").last.click()
     someone.sees_heading("打刻修正")
     assert WorkSession.objects.get().end_time == japan("2026-11-18 10:30")
 

@@ -180,7 +180,7 @@ URLS: dict[str, Protection] = {
         get=405,
         post=404,
         # To them it is somebody of their own.
-        unless={("other_admin", "post"): 303},
+        unless={("post", "other_admin"): 303},
         data=lambda world: {
             "user": world.other_employee.user.pk,
             "session": session_of(world.other_employee.user),
