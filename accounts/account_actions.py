@@ -97,7 +97,7 @@ def register(
         return user
 
 
-def welcome_mail(details: dict[str, Any], is_first_try: bool) -> EmailMessage | None:  # noqa: ARG001
+def welcome_mail(details: dict[str, Any]) -> EmailMessage | None:
     """Return the mail to somebody who registered: one that does not arrive shows a mistyped address."""
     with scope.everything("somebody registered"):
         user = User.objects.in_scope().filter(pk=details["user"]).first()
@@ -154,36 +154,33 @@ def request_reset(email: str, network: str | None, *, language: str, visitor: Vi
     """Have a link mailed to choose a new password, if there is somebody to mail it to.
 
     Only the errand is left, whoever asks: what `reset_mail` does for it tells who has an account. `network`
-    is whom the request is counted to, `language` that of the page.
+    is whom the request is counted to, `language` that of the page. Who asks too often is not told, and the
+    last link stays good. From one network not so many are taken that others could not ask for the same
+    person.
     """
+    email = normalise_email(email)
+    one = f"{email}\n{network}" if network else None
+    if not (
+        throttling.hit("reset.from", one, limit=RESETS_FROM_ONE, seconds=HOUR)
+        and throttling.hit("reset.to", email, limit=RESETS_FROM_ALL, seconds=HOUR)
+    ):
+        return
     with scope.everything("somebody forgot a password", door=Door.CLOCK, visitor=visitor):
         errands.leave(
             Kind.RESET,
-            email=normalise_email(email),
-            network=network,
+            email=email,
             language=language,
             visitor=dataclasses.asdict(visitor),
         )
 
 
-def reset_mail(details: dict[str, Any], is_first_try: bool) -> EmailMessage | None:
-    """Return the mail with a link, if there is somebody to mail it to; an earlier one is void.
-
-    Who asked for too many is not told, and the last link stays good. From one network not so many are taken
-    that others could not ask for the same person.
-    """
-    email, network = details["email"], details["network"]
-    one = f"{email}\n{network}" if network else None
-    if is_first_try and not (
-        throttling.hit("reset.from", one, limit=RESETS_FROM_ONE, seconds=HOUR)
-        and throttling.hit("reset.to", email, limit=RESETS_FROM_ALL, seconds=HOUR)
-    ):
-        return None
+def reset_mail(details: dict[str, Any]) -> EmailMessage | None:
+    """Return the mail with a link, if there is somebody to mail it to; an earlier one is void."""
     visitor = Visitor(**details["visitor"])
     with scope.everything("somebody forgot a password", door=Door.CLOCK, visitor=visitor):
         # Locked, for an address that changes meanwhile must get no link any more.
         users = User.objects.in_scope().with_tenant().select_for_update(of=("self",), no_key=True)
-        user = users.filter(email=email).first()
+        user = users.filter(email=details["email"]).first()
         if user is None or not user.is_active or mail.is_placeholder(user.email):
             return None
         audit.record("password.reset_requested", user.pk)

@@ -65,7 +65,7 @@ def attempt_sign_in(email: str, password: str, *, visitor: Visitor = NOBODY) -> 
     return SignIn()
 
 
-def locked_mail(details: dict[str, Any], is_first_try: bool) -> EmailMessage | None:  # noqa: ARG001
+def locked_mail(details: dict[str, Any]) -> EmailMessage | None:
     """Return the mail that tells somebody of a lock."""
     with scope.everything("somebody's account was locked"):
         user = User.objects.in_scope().filter(pk=details["user"]).first()

@@ -20,7 +20,7 @@ class TenantSite(Site):
         user = request.user
         return isinstance(user, User) and user.role == Role.TENANT_ADMIN and user.tenant_id is not None
 
-    def entered(self, request: HttpRequest) -> AbstractContextManager[object]:  # noqa: ARG002
+    def entered(self) -> AbstractContextManager[object]:
         """Return the scope of the whole tenant."""
         return scope.enter(scope.current().replace(reach=Reach.TENANT, door=Door.ADMIN))
 

@@ -39,8 +39,8 @@ class Kind(enum.StrEnum):
     WELCOME = "welcome"
 
 
-# Gets the details, and whether it is the first try. The mail that comes of it is sent at once.
-Doer = Callable[[dict[str, Any], bool], EmailMessage | None]
+# Gets the details. The mail that comes of it is sent at once.
+Doer = Callable[[dict[str, Any]], EmailMessage | None]
 DOERS: Final = {
     Kind.RESET: "accounts.account_actions.reset_mail",
     Kind.LOCKED: "accounts.actions.locked_mail",
@@ -88,7 +88,7 @@ def _claim() -> Errand | None:
 def _do(errand: Errand) -> None:
     try:
         doer: Doer = import_string(DOERS[Kind(errand.kind)])
-        message = doer(errand.details, errand.tries == 1)
+        message = doer(errand.details)
         if message is not None:
             message.send()
     except Exception:

@@ -1,6 +1,5 @@
 """Pages for those to whom an administrator had a link mailed: to choose a password, and be signed in."""
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_not_required
@@ -14,34 +13,21 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import account_actions
 from accounts.account_forms import ResetForm
-from accounts.registration_views import BACKEND, SEE_OTHER, TOKEN
+from accounts.mailed_links import MailedLink
+from accounts.registration_views import BACKEND, SEE_OTHER, data_of, form_page
 from accounts.tokens import Purpose
 from tenants.middleware import end_transaction, visitor
 
-# Carries the token from the link to the form, as for a forgotten password; for as long as a page stays open.
-COOKIE = "invitation"
-COOKIE_SECONDS = 60 * 60
+# Good for as long as a page stays open.
+INVITATION_LINK = MailedLink(cookie="invitation", page="accounts:invitation", seconds=60 * 60)
 
 
 @login_not_required
 @never_cache
 @require_safe
 def invitation_link(request: HttpRequest, token: str) -> HttpResponse:
-    """Take the token out of the address: nothing that the form's page loads or links to gets to know it."""
-    if not TOKEN.fullmatch(token):
-        return _no_good(request)
-    response = HttpResponseRedirect(reverse("accounts:invitation"))
-    response.set_cookie(
-        COOKIE,
-        token,
-        max_age=COOKIE_SECONDS,
-        path=reverse("accounts:invitation"),
-        secure=settings.SESSION_COOKIE_SECURE,
-        httponly=True,
-        samesite="Lax",
-    )
-    response["Referrer-Policy"] = "no-referrer"
-    return response
+    """Lead to the form."""
+    return INVITATION_LINK.follow(token) or _no_good(request)
 
 
 @login_not_required
@@ -51,11 +37,11 @@ def invitation_link(request: HttpRequest, token: str) -> HttpResponse:
 def invitation(request: HttpRequest) -> HttpResponse:
     """Choose a password by the link that was followed before, and be signed in with it."""
     end_transaction(request)  # of whoever is signed in here: what follows is somebody else's
-    token = request.COOKIES.get(COOKIE, "")
+    token = INVITATION_LINK.token(request)
     user = account_actions.who_resets(token, Purpose.INVITE) if token else None
     if user is None:
         return _no_good(request)
-    form = ResetForm(user, request.POST if request.method == "POST" else None)
+    form = ResetForm(user, data_of(request))
     if request.method == "POST" and form.is_valid():
         password, came_from = form.cleaned_data["new_password"], visitor(request)
         user = account_actions.reset_password(token, password, purpose=Purpose.INVITE, visitor=came_from)
@@ -63,15 +49,9 @@ def invitation(request: HttpRequest) -> HttpResponse:
             return _no_good(request)
         login(request, user, backend=BACKEND)
         messages.success(request, _("Welcome. Your password is set, and you are signed in."))
-        response: HttpResponse = HttpResponseRedirect(reverse("attendance:home"), status=SEE_OTHER)
-        response.delete_cookie(COOKIE, path=reverse("accounts:invitation"), samesite="Lax")
-        return response
-    if form.is_bound:
-        form.focus()
-    return render(request, "accounts/invitation.html", {"form": form, "account": user})
+        return INVITATION_LINK.forget(HttpResponseRedirect(reverse("attendance:home"), status=SEE_OTHER))
+    return form_page(request, "accounts/invitation.html", form, account=user)
 
 
 def _no_good(request: HttpRequest) -> HttpResponse:
-    response = render(request, "accounts/invitation_no_good.html")
-    response.delete_cookie(COOKIE, path=reverse("accounts:invitation"), samesite="Lax")
-    return response
+    return INVITATION_LINK.forget(render(request, "accounts/invitation_no_good.html"))

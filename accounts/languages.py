@@ -5,6 +5,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from accounts.middleware import MARKED
 from accounts.models import User
 
 
@@ -21,7 +22,7 @@ class ChosenLanguageMiddleware:
         """Look at answers in which somebody was signed in."""
         response = self.get_response(request)
         # Said by accounts.middleware.mark: only then is there a user whom nobody needs to look up.
-        if getattr(request, "is_signed_in_marked", None) and isinstance(request.user, User):
+        if MARKED.on(request) and isinstance(request.user, User):
             language = request.user.language
             if language in dict(settings.LANGUAGES):
                 response.set_cookie(

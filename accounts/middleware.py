@@ -12,10 +12,12 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from timerecord.core.errors import is_question
+from timerecord.core.requests import Note
 
 # Says that somebody was signed in with this browser: the session's own cookie goes when the session does.
 MARKER = "signed_in"
 MARKER_AGE = 365 * 24 * 60 * 60
+MARKED: Note[bool] = Note("is_signed_in_marked")
 # Where somebody gets who has to choose a password first. By a link too, if the temporary one is lost.
 ALWAYS_REACHABLE = frozenset(
     {
@@ -60,7 +62,7 @@ def _end_stale_session(request: HttpRequest, *, asks_for_a_person: bool, tell: b
 
 def mark(request: HttpRequest, *, signed_in: bool) -> None:
     """Have the answer leave in the browser, or take away, that somebody is signed in."""
-    request.is_signed_in_marked = signed_in  # type: ignore[attr-defined]
+    MARKED.leave(request, signed_in)
 
 
 class StaleSessionMiddleware:
@@ -76,7 +78,7 @@ class StaleSessionMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Keep the browser's marker in step."""
         response = self.get_response(request)
-        marked: bool | None = getattr(request, "is_signed_in_marked", None)
+        marked = MARKED.on(request)
         if response.status_code >= 500:  # nothing of it happened
             return response
         if marked:

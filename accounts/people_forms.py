@@ -90,15 +90,13 @@ class InviteForm(PersonForm):
 class PasswordWayForm(forms.Form):
     """How somebody gets to another password. Nobody reads mail at an address that was made up."""
 
-    way = forms.ChoiceField(label=_("How?"), choices=WAYS, initial=BY_MAIL, widget=forms.RadioSelect)
-
     def __init__(self, *args: Any, has_address: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not has_address:
-            field = self.fields["way"]
-            assert isinstance(field, forms.ChoiceField)  # noqa: S101
-            field.choices = WAYS[1:]
-            field.initial = BY_PASSWORD
+        ways = WAYS if has_address else [way for way in WAYS if way[0] == BY_PASSWORD]
+        first, _label = ways[0]
+        self.fields["way"] = forms.ChoiceField(
+            label=_("How?"), choices=ways, initial=first, widget=forms.RadioSelect
+        )
 
 
 class ImportForm(forms.Form):

@@ -7,7 +7,7 @@ from tenants.querysets import ScopedQuerySet
 from tenants.scope import Reach
 
 if TYPE_CHECKING:
-    from accounts.models import AuditEvent, PasswordReset, RoleCode, Session, User  # noqa: F401 # named in quotes
+    from accounts.models import AuditEvent, PasswordReset, RoleCode, Session, User  # noqa: F401 named in quotes
 
 INVISIBLE_IN_ADDRESSES = "\ufeff"
 

@@ -1,7 +1,5 @@
 """Pages for those who are not signed in: registering, and a forgotten password."""
 
-import re
-
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, logout
@@ -27,16 +25,14 @@ from accounts.account_forms import (
     ResetForm,
     too_many,
 )
+from accounts.mailed_links import MailedLink
 from accounts.models import User
 from tenants.middleware import end_transaction, visitor
 from timerecord.core.sessions import StoreUnavailableError
 
 SEE_OTHER = 303
 BACKEND = "accounts.backends.EmailBackend"
-# Carries the token of a mailed link from the link to the form, so that the form's address has none.
-RESET_COOKIE = "password_reset"
-# What tokens.issue makes. Anything else is no link of ours, and might not fit into a cookie.
-TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+RESET_LINK = MailedLink(cookie="password_reset", page="accounts:password_reset", seconds=RESET_SECONDS)
 # Of 32 to the power of 16 codes; what turns out to be no guess is not counted in the end.
 GUESSES, GUESS_SECONDS = 100, 600
 RESETS_PER_NETWORK = 30
@@ -54,7 +50,7 @@ def register(request: HttpRequest) -> HttpResponse:
         messages.info(request, _("You are signed in already."))
         return HttpResponseRedirect(reverse("attendance:home"))
     end_transaction(request)  # of a session that has ended: what is counted is committed at once
-    form = RegisterForm(_data(request), initial={"code": request.GET.get("code", "")[:100]})
+    form = RegisterForm(data_of(request), initial={"code": request.GET.get("code", "")[:100]})
     if request.method == "POST" and form.is_valid():
         user = _register(request, form)
         if user is not None:
@@ -73,7 +69,7 @@ def register(request: HttpRequest) -> HttpResponse:
                 % {"email": user.email},
             )
             return HttpResponseRedirect(reverse("attendance:home"), status=SEE_OTHER)
-    return _form(request, "accounts/register.html", form)
+    return form_page(request, "accounts/register.html", form)
 
 
 def _register(request: HttpRequest, form: RegisterForm) -> User | None:
@@ -113,10 +109,10 @@ def _register(request: HttpRequest, form: RegisterForm) -> User | None:
 def password_forgot(request: HttpRequest) -> HttpResponse:
     """Ask for a link to choose a new password. The answer never tells whether anybody has the address."""
     end_transaction(request)  # what is counted is committed at once
-    form = ForgotForm(_data(request))
+    form = ForgotForm(data_of(request))
     if request.method == "POST" and form.is_valid() and _forgot(request, form):
         return HttpResponseRedirect(reverse("accounts:password_forgot_sent"), status=SEE_OTHER)
-    return _form(request, "accounts/password_forgot.html", form)
+    return form_page(request, "accounts/password_forgot.html", form)
 
 
 def _forgot(request: HttpRequest, form: ForgotForm) -> bool:
@@ -150,21 +146,8 @@ def password_forgot_sent(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def password_reset_link(request: HttpRequest, token: str) -> HttpResponse:
-    """Take the token out of the address: nothing that the form's page loads or links to gets to know it."""
-    if not TOKEN.fullmatch(token):
-        return _no_good(request)
-    response = HttpResponseRedirect(reverse("accounts:password_reset"))
-    response.set_cookie(
-        RESET_COOKIE,
-        token,
-        max_age=RESET_SECONDS,
-        path=reverse("accounts:password_reset"),
-        secure=settings.SESSION_COOKIE_SECURE,
-        httponly=True,
-        samesite="Lax",
-    )
-    response["Referrer-Policy"] = "no-referrer"
-    return response
+    """Lead to the form."""
+    return RESET_LINK.follow(token) or _no_good(request)
 
 
 @login_not_required
@@ -173,35 +156,33 @@ def password_reset_link(request: HttpRequest, token: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def password_reset(request: HttpRequest) -> HttpResponse:
     """Choose a new password by the link that was followed before."""
-    token = request.COOKIES.get(RESET_COOKIE, "")
+    token = RESET_LINK.token(request)
     user = account_actions.who_resets(token) if token else None
     if user is None:
         return _no_good(request)
-    form = ResetForm(user, _data(request))
+    form = ResetForm(user, data_of(request))
     if request.method == "POST" and form.is_valid():
         password = form.cleaned_data["new_password"]
         if account_actions.reset_password(token, password, visitor=visitor(request)) is None:
             return _no_good(request)
         logout(request)  # somebody else perhaps, whom the next page would lead to their clock
         messages.success(request, _("Your password is changed. Please sign in with it."))
-        response: HttpResponse = HttpResponseRedirect(reverse("accounts:sign_in"), status=SEE_OTHER)
-        response.delete_cookie(RESET_COOKIE, path=reverse("accounts:password_reset"), samesite="Lax")
-        return response
-    return _form(request, "accounts/password_reset.html", form, account=user)
+        return RESET_LINK.forget(HttpResponseRedirect(reverse("accounts:sign_in"), status=SEE_OTHER))
+    return form_page(request, "accounts/password_reset.html", form, account=user)
 
 
 def _no_good(request: HttpRequest) -> HttpResponse:
-    response = render(request, "accounts/password_reset_no_good.html", {"minutes": RESET_SECONDS // 60})
-    response.delete_cookie(RESET_COOKIE, path=reverse("accounts:password_reset"), samesite="Lax")
-    return response
+    context = {"minutes": RESET_SECONDS // 60}
+    return RESET_LINK.forget(render(request, "accounts/password_reset_no_good.html", context))
 
 
-def _form(request: HttpRequest, template: str, form: AccountForm, **context: object) -> HttpResponse:
+def form_page(request: HttpRequest, template: str, form: AccountForm, **context: object) -> HttpResponse:
+    """Return the page of a form, with the focus where something is to be mended."""
     if form.is_bound:
         form.focus()
     return render(request, template, {"form": form, **context})
 
 
-def _data(request: HttpRequest) -> QueryDict | None:
+def data_of(request: HttpRequest) -> QueryDict | None:
     """Return what was sent; None by GET. An empty form is one that was sent, too."""
     return request.POST if request.method == "POST" else None

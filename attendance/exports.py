@@ -528,7 +528,7 @@ def _file_name(name: str, month: Month, ending: str) -> str:
 @contextlib.contextmanager
 def _new_file() -> Iterator[IO[bytes]]:
     """Yield a file without a name, which stays open for whoever sends it, unless writing fails."""
-    file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+    file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 whoever sends it closes it
     try:
         yield file
     except BaseException:

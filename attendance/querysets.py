@@ -8,7 +8,7 @@ from tenants.querysets import ScopedQuerySet
 
 if TYPE_CHECKING:
     from accounts.models import User
-    from attendance.models import WorkSession, WorkSessionHistory  # noqa: F401 # named in quotes
+    from attendance.models import WorkSession, WorkSessionHistory  # noqa: F401 named in quotes
 
 RUNNING = Q(end_time__isnull=True, end_unknown=False)
 # What no other of the same user may overlap: docs/adr/0002-overlap-guarantee.md.

@@ -34,6 +34,7 @@ from django.utils.translation import gettext_lazy as _
 from tenants import scope
 from tenants.querysets import ScopedQuerySet
 from timerecord.core.admin import Text
+from timerecord.core.requests import Note
 
 Row = TypeVar("Row", bound=models.Model)
 Permission = Literal["add", "change"]
@@ -76,6 +77,9 @@ class RefusedError(Exception):
     def add_to(self, form: forms.BaseForm) -> None:
         """Have the form say it."""
         form.add_error(self.field if self.field in form.fields else None, str(self.message))
+
+
+REFUSAL: Note[RefusedError] = Note("refusal")
 
 
 def focus_error(form: forms.BaseForm) -> None:
@@ -376,7 +380,7 @@ class ScopedModelAdmin(ModelAdmin[Row]):
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
         except RefusedError as refusal:  # Django has rolled back what was done for the form
-            request.refusal = refusal  # type: ignore[attr-defined]
+            REFUSAL.leave(request, refusal)
             return super().changeform_view(request, object_id, form_url, extra_context)
 
     def get_form(
@@ -392,7 +396,7 @@ class ScopedModelAdmin(ModelAdmin[Row]):
         class Form(form_class):  # type: ignore[misc]
             def full_clean(self) -> None:
                 super().full_clean()
-                refusal: RefusedError | None = getattr(request, "refusal", None)
+                refusal = REFUSAL.on(request)
                 if refusal and self.is_bound:
                     refusal.add_to(self)
                 focus_error(self)

@@ -82,18 +82,16 @@ class SettingsForm(forms.Form):
         help_text=_("Where the operator of the service writes to. Nobody signs in with it."),
         error_messages={"invalid": _("This is no e-mail address. Please check it.")},
     )
-    time_zone = forms.ChoiceField(
-        label=_("Time zone"),
-        help_text=_("Work dates begin and end at midnight there, and all times are shown so."),
-    )
 
     def __init__(self, tenant: Tenant, data: Any = None) -> None:
         columns = ("name", "contact_email", "time_zone")
         super().__init__(data, initial={column: getattr(tenant, column) for column in columns})
         self.label_suffix = ""
-        field = self.fields["time_zone"]
-        assert isinstance(field, forms.ChoiceField)  # noqa: S101
-        field.choices = zone_choices(tenant.time_zone)
+        self.fields["time_zone"] = forms.ChoiceField(
+            label=_("Time zone"),
+            help_text=_("Work dates begin and end at midnight there, and all times are shown so."),
+            choices=zone_choices(tenant.time_zone),
+        )
 
     def clean_name(self) -> str:
         """Return the name on one line: mails bear it, in their subject too."""

@@ -10,9 +10,12 @@ from psycopg.pq import TransactionStatus
 
 from tenants import scope
 from tenants.scope import Door, Reach, Scope, Visitor
+from timerecord.core.requests import Note
 from timerecord.core.sessions import TENANT_KEY
 
 LONGEST_DEVICE = 300
+UNTIL_ANSWERED: Note[contextlib.ExitStack] = Note("until_answered")
+IS_UNDONE: Note[bool] = Note("is_undone")
 
 
 class ScopeMiddleware:
@@ -32,12 +35,11 @@ class ScopeMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Leave no scope behind for the next request of the thread."""
         with scope.none(), contextlib.ExitStack() as until_answered:
-            request.until_answered = until_answered  # type: ignore[attr-defined]
-            request.is_undone = False  # type: ignore[attr-defined]
+            UNTIL_ANSWERED.leave(request, until_answered)
             response = self.get_response(request)
             if response.status_code >= 500:
                 _roll_back()
-            elif scope.is_named() and not request.is_undone and _is_broken():  # type: ignore[attr-defined]
+            elif scope.is_named() and not IS_UNDONE.on(request) and _is_broken():
                 raise transaction.TransactionManagementError(
                     "An error of the database was passed over: nothing that the answer says would be stored."
                 )
@@ -46,9 +48,10 @@ class ScopeMiddleware:
     def process_view(self, request: HttpRequest, *_: Any) -> None:
         """Begin the transaction, before any other middleware looks at the user."""
         user = request.session.get(SESSION_KEY)
-        if user is None:
+        until_answered = UNTIL_ANSWERED.on(request)
+        if user is None or until_answered is None:
             return
-        request.until_answered.enter_context(  # type: ignore[attr-defined]
+        until_answered.enter_context(
             scope.enter(
                 Scope(
                     reach=Reach.OWN,
@@ -60,9 +63,9 @@ class ScopeMiddleware:
             )
         )
 
-    def process_exception(self, request: HttpRequest, exception: Exception) -> None:  # noqa: ARG002
+    def process_exception(self, request: HttpRequest, *_: Exception) -> None:
         """Undo what the view did before it raised, as ATOMIC_REQUESTS would."""
-        request.is_undone = True  # type: ignore[attr-defined]
+        IS_UNDONE.leave(request, True)
         _roll_back()
 
 
@@ -76,7 +79,9 @@ def visitor(request: HttpRequest | None) -> Visitor:
 
 def end_transaction(request: HttpRequest) -> None:
     """Commit what the request has done so far, and leave its scope: what follows says its own."""
-    request.until_answered.close()  # type: ignore[attr-defined]
+    until_answered = UNTIL_ANSWERED.on(request)
+    if until_answered:
+        until_answered.close()
 
 
 def _roll_back() -> None:

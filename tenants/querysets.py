@@ -6,7 +6,7 @@ from tenants import scope
 from tenants.scope import Reach
 
 if TYPE_CHECKING:
-    from tenants.models import Tenant  # noqa: F401 # named in quotes
+    from tenants.models import Tenant  # noqa: F401 named in quotes
 
 Model_co = TypeVar("Model_co", bound=models.Model, covariant=True)
 

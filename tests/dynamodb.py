@@ -91,8 +91,9 @@ def dynamodb_local(log: IO[bytes]) -> Iterator[str]:
     port = with_dynamodb.free_port()
     libraries = jar.parent / "DynamoDBLocal_lib"
     server = subprocess.Popen(
-        ["java", f"-Djava.library.path={libraries}", "-jar", str(jar), "-inMemory", "-port", str(port)],
+        ["java", "-jar", str(jar), "-inMemory", "-port", str(port)],
         cwd=jar.parent,
+        env=os.environ | {"LD_LIBRARY_PATH": str(libraries)},
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,

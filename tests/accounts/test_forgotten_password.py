@@ -14,7 +14,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from accounts.account_actions import RESETS_FROM_ALL, RESETS_FROM_ONE
 from accounts.models import AuditEvent, PasswordReset, Role, ThrottleCounter, User, UserStatus
-from accounts.registration_views import RESET_COOKIE, RESETS_PER_NETWORK
+from accounts.registration_views import RESET_LINK, RESETS_PER_NETWORK
 from tenants.models import Tenant, TenantStatus
 from tests.accounts.test_mail import DOWN
 from tests.accounts.test_registration import errors
@@ -245,7 +245,7 @@ class TestTheLink:
         token = link.rpartition("/")[2]
         assert (response.status_code, response["Location"]) == (302, RESET)
         assert response["Referrer-Policy"] == "no-referrer"
-        cookie = client.cookies[RESET_COOKIE]
+        cookie = client.cookies[RESET_LINK.cookie]
         assert (cookie["httponly"], cookie["path"], cookie["samesite"]) == (True, RESET, "Lax")
         form = client.get(RESET)
         assert token not in form.content.decode()

@@ -2,9 +2,9 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import pytest
 from django.core.mail import EmailMessage
@@ -16,51 +16,23 @@ from accounts.account_actions import CodeProblem
 from accounts.account_forms import CODE_PROBLEMS, TAKEN
 from accounts.errands import Kind
 from accounts.models import Errand, PasswordReset, RoleCode, User
-from accounts.registration_views import RESET_COOKIE
+from accounts.registration_views import RESET_LINK
 from accounts.tokens import MAX_TRIES, Purpose
 from tenants import scope
 from tenants.models import Tenant
 from tests.accounts.test_registration import CODE, REGISTER, english, errors, given
+from tests.concurrency.racing import SECONDS, all_at_once
 from tests.conftest import PASSWORD, MakeUser, own_scope
 from tests.html import Page, ja
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 AT_ONCE = 50
-SECONDS = 120  # nothing here takes that long
 TEN_MINUTES = 600
 NEW_ADDRESS = {"email": "new@example.com"}
 WAITING = """
     SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
-
-Result = TypeVar("Result")
-
-
-class AllAtOnce(Protocol):
-    def __call__(self, does: Sequence[Callable[[threading.Barrier], Result]], /) -> list[Result]: ...
-
-
-@pytest.fixture
-def all_at_once() -> Iterator[AllAtOnce]:
-    """Run functions in threads with a database connection each; they meet at the barrier they are given."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-
-        def run(does: Sequence[Callable[[threading.Barrier], Result]]) -> list[Result]:
-            barrier = threading.Barrier(len(does), timeout=SECONDS)
-
-            def work(do: Callable[[threading.Barrier], Result]) -> Result:
-                try:
-                    return do(barrier)
-                except BaseException:
-                    barrier.abort()  # the others must not wait for this one
-                    raise
-                finally:
-                    connections.close_all()
-
-            return [done.result(SECONDS) for done in [pool.submit(work, do) for do in does]]
-
-        yield run
 
 
 def registers(email: str) -> Callable[[threading.Barrier], str]:
@@ -80,9 +52,7 @@ def registers(email: str) -> Callable[[threading.Barrier], str]:
 
 
 @pytest.mark.parametrize("left", [1, 3])
-def test_fifty_registrations_use_a_code_no_more_often_than_it_may_be(
-    all_at_once: AllAtOnce, tenant: Tenant, left: int
-) -> None:
+def test_fifty_registrations_use_a_code_no_more_often_than_it_may_be(tenant: Tenant, left: int) -> None:
     RoleCode.objects.create(tenant=tenant, code=CODE, max_uses=7, usage_count=7 - left)
     answers = Counter(all_at_once([registers(f"{n}@example.com") for n in range(AT_ONCE)]))
     used_up = ja(english(CODE_PROBLEMS[CodeProblem.USED_UP]))
@@ -91,25 +61,21 @@ def test_fifty_registrations_use_a_code_no_more_often_than_it_may_be(
     assert RoleCode.objects.get().usage_count == 7
 
 
-def test_one_address_at_once_leaves_one_account_and_counts_one_use(
-    all_at_once: AllAtOnce, tenant: Tenant
-) -> None:
+def test_one_address_at_once_leaves_one_account_and_counts_one_use(tenant: Tenant) -> None:
     RoleCode.objects.create(tenant=tenant, code=CODE)
     answers = Counter(all_at_once([registers("same@example.com") for _ in range(20)]))
     assert answers == {"registered": 1, ja(english(TAKEN)): 19}
     assert RoleCode.objects.get().usage_count == 1
 
 
-def test_a_link_sets_one_password(
-    all_at_once: AllAtOnce, employee: User, mailoutbox: list[EmailMessage]
-) -> None:
+def test_a_link_sets_one_password(employee: User, mailoutbox: list[EmailMessage]) -> None:
     token = tokens.issue(employee.pk, Purpose.RESET, 600)
 
     def reset(n: int) -> Callable[[threading.Barrier], str]:
         def send(barrier: threading.Barrier) -> str:
             client = Client()
             client.get(f"/password/reset/{token}")
-            assert client.cookies[RESET_COOKIE].value == token
+            assert client.cookies[RESET_LINK.cookie].value == token
             barrier.wait()
             return Page(client.post("/password/reset", {"new_password": password(n)}, follow=True)).heading
 
@@ -124,11 +90,11 @@ def test_a_link_sets_one_password(
 
 def asked_by(user: User) -> dict[str, Any]:
     """What is left to be done when somebody asks for a link."""
-    return {"email": user.email, "network": None, "language": "ja", "visitor": {}}
+    return {"email": user.email, "language": "ja", "visitor": {}}
 
 
 def test_each_errand_is_done_once_however_many_do_what_waits(
-    all_at_once: AllAtOnce, employee: User, mailoutbox: list[EmailMessage]
+    employee: User, mailoutbox: list[EmailMessage]
 ) -> None:
     for _ in range(8):
         errands.leave(Kind.LOCKED, user=employee.pk)
@@ -146,12 +112,10 @@ def password(n: int) -> str:
     return f"a passphrase, number {n}"
 
 
-def test_asking_at_once_leaves_one_link(
-    all_at_once: AllAtOnce, employee: User, mailoutbox: list[EmailMessage]
-) -> None:
+def test_asking_at_once_leaves_one_link(employee: User, mailoutbox: list[EmailMessage]) -> None:
     def ask(barrier: threading.Barrier) -> None:
         barrier.wait()
-        message = account_actions.reset_mail(asked_by(employee), False)
+        message = account_actions.reset_mail(asked_by(employee))
         assert message
         message.send()
 
@@ -163,7 +127,7 @@ def test_asking_at_once_leaves_one_link(
     assert [bool(tokens.find(token, Purpose.RESET)) for token in links].count(True) == 1
 
 
-def test_a_code_has_five_tries_however_many_try(all_at_once: AllAtOnce, employee: User) -> None:
+def test_a_code_has_five_tries_however_many_try(employee: User) -> None:
     code = tokens.issue_code(employee.pk, Purpose.EMAIL, 600, {"email": "new@example.com"})
     wrong = f"{(int(code) + 1) % 10**6:06}"
 
@@ -178,9 +142,7 @@ def test_a_code_has_five_tries_however_many_try(all_at_once: AllAtOnce, employee
         assert not account_actions.confirm_email_change(employee, code)
 
 
-def test_the_right_code_changes_the_address_once(
-    all_at_once: AllAtOnce, employee: User, mailoutbox: list[EmailMessage]
-) -> None:
+def test_the_right_code_changes_the_address_once(employee: User, mailoutbox: list[EmailMessage]) -> None:
     code = tokens.issue_code(employee.pk, Purpose.EMAIL, 600, {"email": "new@example.com"})
 
     def confirm(barrier: threading.Barrier) -> bool:
@@ -192,9 +154,7 @@ def test_the_right_code_changes_the_address_once(
     assert len(mailoutbox) == 1
 
 
-def test_two_who_want_one_address_get_it_once(
-    all_at_once: AllAtOnce, employee: User, make_user: MakeUser
-) -> None:
+def test_two_who_want_one_address_get_it_once(employee: User, make_user: MakeUser) -> None:
     people = [employee, *(make_user() for _ in range(5))]
     wanted = {"email": "wanted@example.com"}
     codes = {user.pk: tokens.issue_code(user.pk, Purpose.EMAIL, 600, wanted) for user in people}
@@ -211,9 +171,7 @@ def test_two_who_want_one_address_get_it_once(
     assert User.objects.filter(email="wanted@example.com").count() == 1
 
 
-def test_a_password_that_is_changed_several_times_at_once_is_changed_once(
-    all_at_once: AllAtOnce, employee: User
-) -> None:
+def test_a_password_that_is_changed_several_times_at_once_is_changed_once(employee: User) -> None:
     def change(n: int) -> Callable[[threading.Barrier], int]:
         def send(barrier: threading.Barrier) -> int:
             client = Client()
@@ -265,7 +223,7 @@ class TestTwoForOneUser:
         asked = asked_by(user)
 
         def do() -> None:
-            account_actions.reset_mail(asked, False)
+            account_actions.reset_mail(asked)
 
         return do
 

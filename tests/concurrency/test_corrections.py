@@ -10,23 +10,12 @@ from django.test import Client
 from accounts.models import Role, User
 from attendance.corrections import Times
 from attendance.models import NO_SESSION, WorkSession, WorkSessionHistory
-from tests.concurrency.test_punches import (
-    AT_ONCE,
-    IN,
-    MORNING,
-    OUT,
-    ROUNDS,
-    AllAtOnce,
-    all_at_once,
-    browser,
-    noon,
-)
+from tests.concurrency.racing import all_at_once
+from tests.concurrency.test_punches import AT_ONCE, IN, MORNING, OUT, ROUNDS, browser
 from tests.conftest import MakeUser, japan
 from tests.html import Page, ja, text_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-__all__ = ["all_at_once", "noon"]  # fixtures
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("noon")]
 
 LIST = "/admin/attendance/worksession/"
 WHY = "打刻忘れ"
@@ -77,7 +66,7 @@ def doors() -> list[str]:
 
 @ROUNDS
 def test_a_clock_out_and_a_correction_do_not_overwrite_each_other(
-    all_at_once: AllAtOnce, employee: User, admins: list[User], n: int
+    employee: User, admins: list[User], n: int
 ) -> None:
     session = WorkSession.objects.create(user=employee, start_time=MORNING)
     correction = changes(admins[0], session, "2026-11-20T09:00", "2026-11-20T11:30")
@@ -95,9 +84,7 @@ def test_a_clock_out_and_a_correction_do_not_overwrite_each_other(
 
 
 @ROUNDS
-def test_of_many_admins_one_enters_the_clock_out(
-    all_at_once: AllAtOnce, employee: User, admins: list[User], n: int
-) -> None:
+def test_of_many_admins_one_enters_the_clock_out(employee: User, admins: list[User], n: int) -> None:
     session = WorkSession.objects.create(user=employee, start_time=MORNING)
     pages = all_at_once([ends(admin, session, f"11:{n:02}") for n, admin in enumerate(admins)])
     assert len(doors()) == 2
@@ -112,9 +99,7 @@ def test_of_many_admins_one_enters_the_clock_out(
 
 
 @ROUNDS
-def test_one_of_many_that_are_added_for_the_same_time(
-    all_at_once: AllAtOnce, employee: User, admins: list[User], n: int
-) -> None:
+def test_one_of_many_that_are_added_for_the_same_time(employee: User, admins: list[User], n: int) -> None:
     data = {"user": str(employee.pk), "start": "2026-11-19T09:00", "end": "2026-11-19T18:00"}
     pages = all_at_once([office(admin, f"{LIST}add/", data) for admin in admins])
     stored = WorkSession.objects.get()
@@ -127,9 +112,7 @@ def test_one_of_many_that_are_added_for_the_same_time(
 
 
 @ROUNDS
-def test_a_clock_in_while_a_running_one_is_added(
-    all_at_once: AllAtOnce, employee: User, admins: list[User], n: int
-) -> None:
+def test_a_clock_in_while_a_running_one_is_added(employee: User, admins: list[User], n: int) -> None:
     data = {"user": str(employee.pk), "start": "2026-11-20T09:00", "end": ""}
     pages = all_at_once([office(admins[0], f"{LIST}add/", data), browser(employee, IN, NO_SESSION)])
     stored = WorkSession.objects.get()
@@ -143,9 +126,7 @@ def test_a_clock_in_while_a_running_one_is_added(
 
 
 @ROUNDS
-def test_deleting_and_clocking_out(
-    all_at_once: AllAtOnce, employee: User, admins: list[User], n: int
-) -> None:
+def test_deleting_and_clocking_out(employee: User, admins: list[User], n: int) -> None:
     session = WorkSession.objects.create(user=employee, start_time=MORNING)
     seen = {"seen": Times.of(session).text}
     pages = all_at_once(

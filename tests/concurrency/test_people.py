@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import Role, User, UserStatus
-from tests.concurrency.test_accounts import AllAtOnce, all_at_once  # noqa: F401 a fixture
+from tests.concurrency.racing import all_at_once
 from tests.conftest import MakeUser
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -27,7 +27,6 @@ def suspends(admin: User, other: User) -> Callable[[threading.Barrier], int]:
 
 @pytest.mark.parametrize("round_", range(5))
 def test_admins_who_suspend_each_other_leave_one(
-    all_at_once: AllAtOnce,  # noqa: F811
     make_user: MakeUser,
     round_: int,
 ) -> None:
@@ -43,7 +42,6 @@ def test_admins_who_suspend_each_other_leave_one(
 
 
 def test_one_person_suspended_by_many_at_once_is_suspended_once(
-    all_at_once: AllAtOnce,  # noqa: F811
     make_user: MakeUser,
 ) -> None:
     employee = make_user()

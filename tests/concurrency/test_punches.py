@@ -3,12 +3,10 @@
 import datetime as dt
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
 
 import pytest
-import time_machine
 from django.db import IntegrityError, connection, connections, transaction
 from django.test import Client
 
@@ -16,15 +14,15 @@ from accounts.models import User
 from attendance.actions import Outcome, clock_in, clock_out, take_turn
 from attendance.models import NO_SESSION, WorkSession
 from tenants import scope
+from tests.concurrency.racing import SECONDS, all_at_once
 from tests.conftest import EVERYTHING, MakeUser, japan, own_scope
 from tests.html import Page, ja
 from timerecord.core import clock
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("noon")]
 
 AT_ONCE = 20
 ROUNDS = pytest.mark.parametrize("n", range(3))
-SECONDS = 60  # nothing here takes that long
 IN, OUT = "/clock-in", "/clock-out"
 MORNING = japan("2026-11-20 09:00")
 CAME = "Clocked in at %(time)s."
@@ -34,40 +32,6 @@ GONE = "You already clocked out at %(time)s. Nothing was changed."
 HURRIED_IN = "You clocked out less than a minute ago. Did you mean to clock in again?"
 HURRIED_OUT = "You clocked in less than a minute ago. Did you mean to clock out already?"
 BLOCKED_BY_ME = "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
-
-Result = TypeVar("Result")
-
-
-class AllAtOnce(Protocol):
-    def __call__(self, does: Sequence[Callable[[threading.Barrier], Result]], /) -> list[Result]: ...
-
-
-@pytest.fixture(autouse=True)
-def noon(time_machine: time_machine.TimeMachineFixture) -> None:
-    """No minute ends nearby."""
-    time_machine.move_to(japan("2026-11-20 12:00:05"), tick=True)
-
-
-@pytest.fixture
-def all_at_once() -> Iterator[AllAtOnce]:
-    """Run functions in threads with a database connection each; they meet at the barrier they are given."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-
-        def run(does: Sequence[Callable[[threading.Barrier], Result]]) -> list[Result]:
-            barrier = threading.Barrier(len(does), timeout=SECONDS)
-
-            def work(do: Callable[[threading.Barrier], Result]) -> Result:
-                try:
-                    return do(barrier)
-                except BaseException:
-                    barrier.abort()  # the others must not wait for this one
-                    raise
-                finally:
-                    connections.close_all()
-
-            return [done.result(SECONDS) for done in [pool.submit(work, do) for do in does]]
-
-        yield run
 
 
 def browser(user: User, path: str, seen: int, **data: str) -> Callable[[threading.Barrier], Page]:
@@ -99,7 +63,7 @@ def clock_face(moment: dt.datetime | None, user: User) -> str:
 
 
 @ROUNDS
-def test_twenty_clock_ins_leave_one_session(all_at_once: AllAtOnce, employee: User, n: int) -> None:
+def test_twenty_clock_ins_leave_one_session(employee: User, n: int) -> None:
     pages = all_at_once([browser(employee, IN, NO_SESSION)] * AT_ONCE)
     session = WorkSession.objects.get()
     assert session.is_running
@@ -109,7 +73,7 @@ def test_twenty_clock_ins_leave_one_session(all_at_once: AllAtOnce, employee: Us
 
 
 @ROUNDS
-def test_twenty_clock_outs_end_it_once(all_at_once: AllAtOnce, employee: User, n: int) -> None:
+def test_twenty_clock_outs_end_it_once(employee: User, n: int) -> None:
     running = WorkSession.objects.create(user=employee, start_time=MORNING)
     pages = all_at_once([browser(employee, OUT, running.pk)] * AT_ONCE)
     session = WorkSession.objects.get()
@@ -119,7 +83,7 @@ def test_twenty_clock_outs_end_it_once(all_at_once: AllAtOnce, employee: User, n
 
 
 @ROUNDS
-def test_ins_and_outs_from_one_page_do_one_thing(all_at_once: AllAtOnce, employee: User, n: int) -> None:
+def test_ins_and_outs_from_one_page_do_one_thing(employee: User, n: int) -> None:
     running = WorkSession.objects.create(user=employee, start_time=MORNING)
     half = AT_ONCE // 2
     does = [browser(employee, IN, running.pk), browser(employee, OUT, running.pk)] * half
@@ -134,7 +98,7 @@ def test_ins_and_outs_from_one_page_do_one_thing(all_at_once: AllAtOnce, employe
 
 
 @ROUNDS
-def test_everybody_gets_their_own(all_at_once: AllAtOnce, make_user: MakeUser, n: int) -> None:
+def test_everybody_gets_their_own(make_user: MakeUser, n: int) -> None:
     people = [make_user() for _ in range(AT_ONCE)]
     pages = all_at_once([browser(user, IN, NO_SESSION) for user in people])
     started = WorkSession.objects.running().order_by("user").values_list("user", "start_time")
@@ -143,7 +107,7 @@ def test_everybody_gets_their_own(all_at_once: AllAtOnce, make_user: MakeUser, n
 
 
 @ROUNDS
-def test_an_impatient_thumb_on_the_next_button(all_at_once: AllAtOnce, employee: User, n: int) -> None:
+def test_an_impatient_thumb_on_the_next_button(employee: User, n: int) -> None:
     running = WorkSession.objects.create(user=employee, start_time=clock.now())
     assert answers(all_at_once([browser(employee, OUT, running.pk)] * AT_ONCE)) == {ja(HURRIED_OUT): AT_ONCE}
     assert WorkSession.objects.get().is_running
@@ -183,7 +147,7 @@ class TestWithoutTheApplicationsLock:
     """Whoever forgets it, the database still refuses the second running session."""
 
     @ROUNDS
-    def test_twenty_rows_written_at_once(self, all_at_once: AllAtOnce, employee: User, n: int) -> None:
+    def test_twenty_rows_written_at_once(self, employee: User, n: int) -> None:
         def write(barrier: threading.Barrier) -> str:
             connection.ensure_connection()
             barrier.wait()

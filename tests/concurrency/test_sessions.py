@@ -20,7 +20,7 @@ from accounts import tokens
 from accounts.models import User
 from accounts.tokens import MAX_TRIES, Purpose
 from tenants import scope
-from tests.concurrency.test_sign_in import at_once
+from tests.concurrency.racing import at_once
 from tests.conftest import PASSWORD
 from tests.dynamodb import chosen, dynamodb_local, make_table
 from timerecord.aws import client as aws

@@ -1,15 +1,11 @@
 """Many attempts to sign in at the same moment, on connections of their own."""
 
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Iterator
 
 import pytest
 import time_machine
 from django.core import mail
-from django.db import connection, connections
 from django.http import HttpResponse
 from django.test import Client
 from pytest_django import Settings
@@ -18,15 +14,13 @@ from accounts import actions, throttling
 from accounts.hashers import verify_at_one_price
 from accounts.models import AuditEvent, ThrottleCounter, User
 from tenants import scope
+from tests.concurrency.racing import at_once
 from tests.conftest import PASSWORD, japan, own_scope
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 GUESSES = 50
-SECONDS = 120  # nothing here takes that long
 NOW = japan("2026-11-20 12:00")
-
-Result = TypeVar("Result")
 
 
 @pytest.fixture(autouse=True)
@@ -34,21 +28,6 @@ def one_moment(settings: Settings) -> Iterator[None]:
     settings.SIGN_IN_FAILURES_PER_ADDRESS = 1000
     with time_machine.travel(NOW, tick=False):
         yield
-
-
-def at_once(do: Callable[[int], Result], times: int = GUESSES) -> list[Result]:
-    barrier = threading.Barrier(times, timeout=SECONDS)
-
-    def work(n: int) -> Result:
-        try:
-            connection.ensure_connection()
-            barrier.wait()
-            return do(n)
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(times) as pool:
-        return list(pool.map(work, range(times)))
 
 
 @pytest.fixture
@@ -72,7 +51,7 @@ def guess(user: User, password: str) -> HttpResponse:
 
 
 def test_fifty_guesses_verify_five_and_lock_once(employee: User, verified: list[str]) -> None:
-    answers = at_once(lambda n: guess(employee, f"guess {n}"))
+    answers = at_once(lambda n: guess(employee, f"guess {n}"), GUESSES)
     assert {answer.status_code for answer in answers} == {200}
     assert len(verified) == 5
     employee.refresh_from_db()
@@ -85,13 +64,13 @@ def test_fifty_guesses_verify_five_and_lock_once(employee: User, verified: list[
 
 def test_what_is_left_of_five_is_verified(employee: User, verified: list[str]) -> None:
     User.objects.filter(pk=employee.pk).update(failed_attempts=3)
-    at_once(lambda n: guess(employee, f"guess {n}"))
+    at_once(lambda n: guess(employee, f"guess {n}"), GUESSES)
     assert len(verified) == 2
 
 
 def test_after_a_lock_five_more(employee: User, verified: list[str]) -> None:
     User.objects.filter(pk=employee.pk).update(failed_attempts=5, locked_until=NOW)
-    at_once(lambda n: guess(employee, f"guess {n}"))
+    at_once(lambda n: guess(employee, f"guess {n}"), GUESSES)
     assert len(verified) == 5
     assert len(mail.outbox) == 1
 
@@ -105,7 +84,7 @@ def test_five_with_the_right_password_all_get_in(employee: User) -> None:
 
 
 def test_a_limit_is_exact(db: None) -> None:
-    allowed = at_once(lambda _n: throttling.hit("test", "one", limit=7, seconds=60))
+    allowed = at_once(lambda _n: throttling.hit("test", "one", limit=7, seconds=60), GUESSES)
     assert Counter(allowed) == {True: 7, False: GUESSES - 7}
     assert ThrottleCounter.objects.get().hits == 7
 
@@ -115,14 +94,17 @@ def test_many_whose_time_is_over_begin_anew_together(db: None) -> None:
     for n in range(10):
         throttling.hit("test", str(n), limit=1, seconds=60)
     with time_machine.travel(NOW.timestamp() + 61, tick=False):
-        allowed = at_once(lambda n: (n % 10, throttling.hit("test", str(n % 10), limit=3, seconds=60)))
+        allowed = at_once(
+            lambda n: (n % 10, throttling.hit("test", str(n % 10), limit=3, seconds=60)), GUESSES
+        )
     assert Counter(key for key, may in allowed if may) == dict.fromkeys(range(10), 3)
 
 
 def test_a_network_fails_so_often_and_no_more(db: None, settings: Settings) -> None:
     settings.SIGN_IN_FAILURES_PER_ADDRESS = 30
     answers = at_once(
-        lambda n: Client().post("/sign-in", {"email": f"{n}@example.com", "password": "x"}).status_code
+        lambda n: Client().post("/sign-in", {"email": f"{n}@example.com", "password": "x"}).status_code,
+        GUESSES,
     )
     assert Counter(answers) == {200: 30, 429: GUESSES - 30}
 

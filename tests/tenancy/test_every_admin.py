@@ -6,30 +6,24 @@ security.
 """
 
 import dataclasses
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
-import time_machine
 from django.apps import apps
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.sites import AdminSite, all_sites
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, models
 from django.forms import ModelChoiceField
-from django.http import HttpResponse
-from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from accounts.models import User
 from attendance.models import WorkSession
 from tenants import scope
 from tenants.admin import ScopedModelAdmin
+from tests.tenancy.office import Office
 from tests.tenancy.protection import ADMINS, Admin
-from tests.tenancy.world import NOW, World, make_world, take_the_first_barrier_away
-
-VISITORS = ("own_admin", "other_admin")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,97 +71,6 @@ def test_django_keeps_no_log_of_its_own(db: None) -> None:
     """Names of rows, in a table without a tenant. Nor is there a model that something could write to."""
     assert "django_admin_log" not in connection.introspection.table_names()
     assert [model for model in apps.get_models() if model._meta.app_label == "admin"] == []
-
-
-@dataclasses.dataclass
-class Office:
-    """A model admin, and a tenant's admin who uses it."""
-
-    world: World
-    model_admin: ScopedModelAdmin[Any]
-    declared: Admin
-    visitor: str
-    client: Client
-
-    @property
-    def mine(self) -> set[int]:
-        tenant = self.world.people[self.visitor].user.tenant
-        assert tenant
-        return {row.pk for row in self.declared.rows(self.world, tenant)}
-
-    @property
-    def theirs(self) -> set[int]:
-        """The rows of the other tenant."""
-        here, there = self.world.here, self.world.there
-        other = there if self.world.people[self.visitor].user.tenant_id == here.pk else here
-        return {row.pk for row in self.declared.rows(self.world, other)}
-
-    @property
-    def foreign_marks(self) -> set[str]:
-        tenant = self.world.people[self.visitor].user.tenant_id
-        marks = {
-            mark for p in self.world.people.values() if p.user.tenant_id != tenant for mark in p.marks
-        } - self.world.minutes
-        mine = {mark for p in self.world.people.values() if p.user.tenant_id == tenant for mark in p.marks}
-        for other, those in self.world.tenant_marks.items():
-            if other != tenant:
-                marks |= those
-        return marks - mine
-
-    def get(self, **parameters: str | int) -> HttpResponse:
-        response = self.client.get(self.model_admin.url("changelist"), parameters)
-        assert isinstance(response, HttpResponse)
-        return response
-
-    def listed(self, **parameters: str | int) -> set[int]:
-        """Return the rows of the list, by their links; nothing foreign is told on the page."""
-        response = self.get(**parameters)
-        assert response.status_code == 200
-        html = response.content.decode()
-        assert {
-            mark for mark in self.foreign_marks - {str(v) for v in parameters.values()} if mark in html
-        } == set()
-        pattern = re.escape(self.model_admin.url("changelist")) + r"(\d+)/change/"
-        return {int(pk) for pk in re.findall(pattern, html)}
-
-    def request(self) -> Any:
-        request = RequestFactory().get("/")
-        request.user = self.world.people[self.visitor].user
-        return request
-
-
-@pytest.fixture
-def world(db: None) -> Iterator[World]:
-    with time_machine.travel(NOW, tick=False):
-        yield make_world()
-
-
-BARRIERS = ["both", "the second alone"]
-
-
-@pytest.fixture(params=BARRIERS)
-def barriers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "the second alone":
-        take_the_first_barrier_away(monkeypatch)
-    return str(request.param)
-
-
-def model_admin_of(name: str) -> ScopedModelAdmin[Any]:
-    site_name, label = name.split(":")
-    (site,) = [site for site in all_sites if site.name == site_name]
-    model_admin = site.get_model_admin(apps.get_model(label))
-    assert isinstance(model_admin, ScopedModelAdmin)
-    return model_admin
-
-
-@pytest.fixture(
-    params=[(name, visitor) for name in ADMINS if name.startswith("admin:") for visitor in VISITORS]
-)
-def office(request: pytest.FixtureRequest, world: World, barriers: str) -> Office:
-    name, visitor = request.param
-    client = Client()
-    client.force_login(world.people[visitor].user)
-    return Office(world, model_admin_of(name), ADMINS[name], visitor, client)
 
 
 def test_the_list_has_the_rows_of_the_tenant_and_no_others(office: Office) -> None:

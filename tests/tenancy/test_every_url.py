@@ -3,10 +3,9 @@
 import io
 import types
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-import time_machine
 from django.conf import settings
 from django.db import connection, transaction
 from django.http import FileResponse, HttpRequest, HttpResponse
@@ -17,7 +16,7 @@ from django.utils.html import escape
 
 from tests.conftest import EVERYTHING
 from tests.tenancy.protection import LOCKED_OUT, TABLES, TENANT_ADMINS, URLS, VISITORS, Guard, Protection
-from tests.tenancy.world import NOW, World, make_world, take_the_first_barrier_away, told
+from tests.tenancy.world import World, told
 from tests.test_urls import patterns
 
 METHODS = ("get", "post")
@@ -60,12 +59,6 @@ def test_one_that_is_added_or_gone_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     assert added == {f"/bare: {SAY}", f"nested:leak: {SAY}"}
     monkeypatch.setitem(URLS, "attendance:was_once", Protection(guard=Guard.OWN, get=200, post=200))
     assert [*before, "attendance:was_once: there is no such URL any more"] == complaints(get_resolver())
-
-
-@pytest.fixture
-def world(db: None) -> Iterator[World]:
-    with time_machine.travel(NOW, tick=False):
-        yield make_world()
 
 
 @pytest.fixture
@@ -197,16 +190,12 @@ def allowed(world: World, protection: Protection, visitor: str) -> set[str]:
     return marks
 
 
-@pytest.mark.parametrize("barriers", ["both", "the second alone"])
+@pytest.mark.usefixtures("barriers")
 def test_whoever_knocks_sees_their_own(
     world: World,
     clients: dict[str, Client],
     subtests: pytest.Subtests,
-    monkeypatch: pytest.MonkeyPatch,
-    barriers: str,
 ) -> None:
-    if barriers != "both":
-        take_the_first_barrier_away(monkeypatch)
     for name, protection in URLS.items():
         kwargs = protection.kwargs(world)
         names_a_row = protection.guard is Guard.OBJECT or (protection.guard is Guard.ADMIN and bool(kwargs))

@@ -6,7 +6,7 @@ from accounts.models import User
 from tenants import scope
 from tests.conftest import connects_as
 from tests.tenancy import test_every_admin
-from tests.tenancy.test_every_admin import Office, office, world  # noqa: F401 fixtures
+from tests.tenancy.office import Office
 from tests.tenancy.world import World
 
 as_owner = connects_as("owner")
@@ -17,7 +17,7 @@ def barriers() -> str:
     return "the first alone"
 
 
-def test_the_second_barrier_is_away(world: World) -> None:  # noqa: F811
+def test_the_second_barrier_is_away(world: World) -> None:
     with scope.enter(world.own_admin.admin):
         assert set(User.objects.values_list("tenant", flat=True)) == {world.here.pk, world.there.pk, None}
 
@@ -35,6 +35,6 @@ def test_the_second_barrier_is_away(world: World) -> None:  # noqa: F811
     ],
     ids=lambda proof: proof.__name__,
 )
-def test_without_the_second_barrier(office: Office, proof: object) -> None:  # noqa: F811
+def test_without_the_second_barrier(office: Office, proof: object) -> None:
     assert callable(proof)
     proof(office)

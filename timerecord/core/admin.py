@@ -77,7 +77,7 @@ class Site(admin.AdminSite):
         """Whether the signed-in person may use the site."""
         raise NotImplementedError
 
-    def entered(self, request: HttpRequest) -> AbstractContextManager[object]:
+    def entered(self) -> AbstractContextManager[object]:
         """Return the scope in which the site's views run."""
         raise NotImplementedError
 
@@ -111,7 +111,7 @@ class Site(admin.AdminSite):
             if IS_POPUP_VAR in request.GET or IS_POPUP_VAR in request.POST:
                 raise Http404  # Django's pages in little windows, which nothing here opens
             request.current_app = self.name
-            with self.entered(request):
+            with self.entered():
                 response: HttpResponse = view(request, *args, **kwargs)
                 # Otherwise it would be rendered later, and lists are read while that is done.
                 if isinstance(response, SimpleTemplateResponse):

@@ -5,9 +5,12 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
+from timerecord.core.requests import Note
+
 logger = logging.getLogger(__name__)
 
 Deed = Callable[[], object]
+WAITING: Note[list[Deed]] = Note("after_answer")
 
 
 def after_answer(request: HttpRequest | None, deed: Deed) -> None:
@@ -15,7 +18,7 @@ def after_answer(request: HttpRequest | None, deed: Deed) -> None:
 
     It runs outside of the request's transaction and scope, whatever the answer was. What it raises is logged.
     """
-    waiting: list[Deed] | None = getattr(request, "after_answer", None)
+    waiting = WAITING.on(request)
     if waiting is None:
         deed()
     else:
@@ -31,7 +34,7 @@ class AfterAnswerMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Keep the deeds of this request with its answer."""
         deeds: list[Deed] = []
-        request.after_answer = deeds  # type: ignore[attr-defined]
+        WAITING.leave(request, deeds)
         response = self.get_response(request)
         if deeds:
             close = response.close

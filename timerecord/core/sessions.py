@@ -214,7 +214,7 @@ class SessionStore(SessionBase):
         return _opened(session_data, self.key_salt) or {}
 
     def _data(self, *, no_load: bool = False) -> dict[str, Any]:
-        found: dict[str, Any] = self._get_session(no_load=no_load)  # type: ignore[attr-defined]
+        found: dict[str, Any] = self._get_session(no_load=no_load)  # type: ignore[attr-defined] # private
         return found
 
     def _beginning(self) -> dt.datetime:
