@@ -6,7 +6,6 @@ import secrets
 from typing import Final, Literal
 from urllib.parse import urlencode
 
-import segno
 from django.db import models
 from django.db.models import Case, F, Value, When
 from django.urls import reverse
@@ -71,6 +70,8 @@ def link(code: str) -> str:
 def qr_code(code: str, kind: Literal["svg", "png"]) -> bytes:
     """Return the link as a QR code, black on white with its margin, for screens and for paper."""
     image = io.BytesIO()
+    import segno  # only here: no start pays for what an admin prints once
+
     made = segno.make(link(code), error="m", micro=False)
     if kind == "svg":
         made.save(image, kind="svg", scale=8, light="#fff", title=grouped(code), omitsize=False)

@@ -23,16 +23,13 @@ import unicodedata
 import zoneinfo
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
-import xlsxwriter
 from django.db import models
 from django.http import FileResponse
 from django.utils.formats import date_format
 from django.utils.translation import get_language, gettext_lazy, ngettext, pgettext
 from django.utils.translation import gettext as _
-from xlsxwriter.format import Format
-from xlsxwriter.worksheet import Worksheet
 
 from accounts.models import User, UserStatus
 from attendance.months import Month
@@ -46,6 +43,12 @@ from attendance.tenant_reports import (
     employee_months,
 )
 from tenants.models import Tenant
+
+# Loaded when somebody wants a workbook: a cold start takes a tenth longer with it.
+if TYPE_CHECKING:
+    from xlsxwriter import Workbook
+    from xlsxwriter.format import Format
+    from xlsxwriter.worksheet import Worksheet
 
 XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 DAY_MINUTES: Final = 24 * 60
@@ -299,7 +302,7 @@ HEAD: Final = "#E3E8EF"
 class _Book:
     """A workbook that is written row by row."""
 
-    def __init__(self, workbook: xlsxwriter.Workbook, as_of: str) -> None:
+    def __init__(self, workbook: "Workbook", as_of: str) -> None:
         self.workbook = workbook
         self.as_of = as_of
         self._formats: dict[tuple[type | None, str], Format] = {}
@@ -323,7 +326,7 @@ class _Book:
             sheet.write_string(0, n, column.title(), self.format(None, "head"))
         return _Sheet(self, sheet, len(columns), is_list=is_list)
 
-    def format(self, kind: type | None, place: str) -> Format:
+    def format(self, kind: type | None, place: str) -> "Format":
         """Return the format of a kind of value in a head, in a row, at a weekend or in the totals."""
         if (known := self._formats.get((kind, place))) is None:
             look: dict[str, object] = {"num_format": FORMATS[kind]} if kind else {}
@@ -339,7 +342,7 @@ class _Book:
 
 
 class _Sheet:
-    def __init__(self, book: _Book, sheet: Worksheet, columns: int, *, is_list: bool) -> None:
+    def __init__(self, book: _Book, sheet: "Worksheet", columns: int, *, is_list: bool) -> None:
         self.book = book
         self.sheet = sheet
         self.columns = columns
@@ -356,12 +359,14 @@ class _Sheet:
         if self.is_list:
             self.sheet.autofilter(0, 0, rows, self.columns - 1)
         self._write(label, "total")
+        from xlsxwriter.utility import xl_col_to_name
+
         for column, result in sums.items():
-            letter = xlsxwriter.utility.xl_col_to_name(column)
+            letter = xl_col_to_name(column)
             formula = f"=SUM({letter}2:{letter}{rows + 1})" if rows else "=0"
             self.sheet.write_formula(rows + 1, column, formula, self.book.format(int, "total"), result)
         for column, source in hours.items():
-            letter = xlsxwriter.utility.xl_col_to_name(source)
+            letter = xl_col_to_name(source)
             formula = f"={letter}{rows + 2}/{DAY_MINUTES}"
             result_ = sums[source] / DAY_MINUTES
             self.sheet.write_formula(rows + 1, column, formula, self.book.format(Hours, "total"), result_)
@@ -397,7 +402,9 @@ def _workbook(
     with _new_file() as file, tempfile.TemporaryDirectory() as folder:
         # The default would take a text that begins with = for a formula, were it not written as a string.
         options = {"constant_memory": True, "tmpdir": folder, "strings_to_urls": False}
-        workbook = xlsxwriter.Workbook(file, options)
+        from xlsxwriter import Workbook
+
+        workbook = Workbook(file, options)
         workbook.set_properties({"title": _cell_text(title), "created": now.replace(tzinfo=None)})
         write(_Book(workbook, as_of))
         workbook.close()

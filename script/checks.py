@@ -68,8 +68,12 @@ STATIC = [
     Check("djlint lint", tool("djlint", "--lint", "--quiet", "templates")),
     Check("import-linter", tool("lint-imports")),
     Check("migrations complete", manage("makemigrations", "--check", "--dry-run")),
+    Check("migrations safe", [sys.executable, "script/lint_migrations.py"]),
     Check("check --deploy", manage("check", "--deploy", "--fail-level", "WARNING"), DEPLOYED),
     Check("catalogues up to date", manage("extract_messages", "--check")),
+    Check("cfn-lint", tool("cfn-lint", "template.yaml")),
+    Check("sam validate", ["script/validate_template"]),
+    Check("zizmor", tool("zizmor", "--offline", "--no-progress", "--persona", "pedantic", ".github")),
 ]
 
 

@@ -36,7 +36,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypedDict
 
@@ -266,11 +266,20 @@ def run_folder() -> Iterator[tuple[Path, int]]:
 class Server:
     """One PostgreSQL server: its folders, its account, its process."""
 
-    def __init__(self, data: Path | None, run: Path, locks: list[int], *, fast: bool) -> None:
+    def __init__(
+        self,
+        data: Path | None,
+        run: Path,
+        locks: list[int],
+        *,
+        fast: bool,
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
         self.data = data or run / "data"
         self.log = beside(data, ".log") if data else run / "log"
         self.fast = fast
         self.locks = locks
+        self.settings = settings or {}
         self.account = server_account(data)
         self.client_binaries, from_wheel = find_binaries()
         copied = from_wheel and self.account
@@ -349,6 +358,7 @@ class Server:
         }
         if self.fast:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        settings |= self.settings
         folder = os.open(self.data, os.O_RDONLY | os.O_DIRECTORY)
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with self.log.open("wb") as log:

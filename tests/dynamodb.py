@@ -4,24 +4,20 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
+import with_dynamodb
 from django.conf import settings as project
+from with_postgres import child_setup
 
 from timerecord.aws import client, table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-sys.path.insert(0, str(project.BASE_DIR / "script"))
-
-import with_dynamodb
-from with_postgres import child_setup
 
 running = with_dynamodb.running
 PREFIX = "tests"

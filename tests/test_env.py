@@ -35,6 +35,7 @@ SHAPES = {
         "ses://REGION, smtp+tls://USER:PASSWORD@HOST:PORT (also smtp://, smtp+ssl://), consolemail:// or "
         "filemail:///FOLDER"
     ),
+    "EXPORT_BUCKET": "the name of a bucket in S3",
     "DEBUG": "true or false",
     "LOCAL_TRIAL": "true or false",
 }
@@ -48,6 +49,7 @@ MALFORMED = {
     "APP_BASE_URL": "http://hush-hush.example.com/path",
     "DEFAULT_FROM_EMAIL": "hush-hush",
     "EMAIL_URL": "hush-hush://mail.example.com",
+    "EXPORT_BUCKET": "hush.hush",
     "DEBUG": "hush-hush",
     "LOCAL_TRIAL": "hush-hush",
 }

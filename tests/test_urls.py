@@ -19,6 +19,8 @@ OPEN = {
     "accounts:invitation": (200, 200),
     "accounts:invitation_link": (302, 405),
     "set_language": (302, 302),
+    "alive": (200, 405),
+    "ready": (200, 405),
 }
 # As text, what the shape of a reset token asks for too.
 EXAMPLES = {

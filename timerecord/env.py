@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
@@ -12,7 +13,29 @@ Value = TypeVar("Value")
 
 TRUE, FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
+REGION_SHAPE = "a region, such as ap-northeast-1"
+DATABASES_ON_AWS = {
+    "postgresql+iam": "postgresql+iam://USER@HOST:PORT/DATABASE, without a password",
+    "postgresql+secret": "postgresql+secret://HOST:PORT/DATABASE?secret=NAME, without user and password",
+}
 SMTP_PORTS = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}
+
+
+def variables(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the environment, and behind it what Secrets Manager and Parameter Store hold.
+
+    What they hold is read if APP_SECRET_ID or APP_PARAMETER_PATH names it; a variable of the environment
+    that is not empty wins. ImproperlyConfigured if what is named cannot be read.
+    """
+    if not (environment.get("APP_SECRET_ID") or environment.get("APP_PARAMETER_PATH")):
+        return environment
+    # Only here: nobody else pays for AWS's library.
+    from timerecord.aws import configuration
+
+    return {
+        **configuration.fetched(environment),
+        **{name: value for name, value in environment.items() if value},
+    }
 
 
 class Environment:
@@ -94,19 +117,46 @@ class Environment:
         return self._read(name, shape, parse, default, [])
 
     def database(self, name: str, *, required: bool = True) -> dict[str, Any]:
-        """Return the entry of Django's DATABASES that a postgresql:// URL stands for; {} if it is not set."""
-        shape = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+        """Return the entry of Django's DATABASES that a URL stands for; {} if it is not set.
+
+        postgresql:// has a password in it; postgresql+iam:// takes a token of AWS for each connection, and
+        postgresql+secret:// what a secret says, in `?region=`, else in AWS_REGION. Where
+        DATABASE_ROOT_CERTIFICATES names a file, which both of them need, the server has to prove its name.
+        """
+        scheme = self._variables.get(name, "").partition("://")[0]
+        shape = DATABASES_ON_AWS.get(scheme, "postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
 
         def parse(raw: str) -> dict[str, Any]:
+            if scheme in DATABASES_ON_AWS:
+                return _database_on_aws(scheme, raw)
             if not raw.startswith(("postgresql://", "postgres://")):
                 raise ValueError
-            entry = dict(environ.Env.db_url_config(raw))
-            if not entry["NAME"]:
-                raise ValueError
-            int(entry["PORT"] or 0)
-            return entry
+            return _database(raw)
 
-        return self._read(name, shape, parse, None if required else {}, {})
+        entry: dict[str, Any] = self._read(name, shape, parse, None if required else {}, {})
+        if not entry:
+            return entry
+        options = dict(entry.get("OPTIONS", {}))
+        if scheme in DATABASES_ON_AWS and "region" not in options:
+            options["region"] = self.matching("AWS_REGION", REGION.pattern, REGION_SHAPE)
+        roots = self.file(
+            "DATABASE_ROOT_CERTIFICATES",
+            "a file of the root certificates by which the database server proves its name",
+            default=None if scheme in DATABASES_ON_AWS else "",
+        )
+        if roots:
+            options |= {"sslmode": "verify-full", "sslrootcert": roots}
+        return {**entry, "OPTIONS": options} if options else entry
+
+    def file(self, name: str, shape: str, *, default: str | None = None) -> str:
+        """Return the path of a file that is there."""
+
+        def parse(raw: str) -> str:
+            if not Path(raw).is_file():
+                raise ValueError
+            return raw
+
+        return self._read(name, shape, parse, default, "")
 
     def mail(self, name: str, *, default: str | None = None) -> dict[str, Any]:
         """Return the settings for mail that a URL stands for: Django's, and Anymail's for SES."""
@@ -160,13 +210,40 @@ class Environment:
         if raw == "":
             if default is not None:
                 return default
-            self._problems.append(f"{name} is not set. It should be {shape}.")
+            self._complain(f"{name} is not set. It should be {shape}.")
             return stand_in
         try:
             return parse(raw)
         except (ValueError, TypeError, environ.ImproperlyConfigured):
-            self._problems.append(f"{name} is malformed. It should be {shape}.")
+            self._complain(f"{name} is malformed. It should be {shape}.")
             return stand_in
+
+    def _complain(self, problem: str) -> None:
+        if problem not in self._problems:  # several may need one variable
+            self._problems.append(problem)
+
+
+def _database(raw: str) -> dict[str, Any]:
+    """Return the entry of DATABASES for a postgresql:// URL."""
+    entry = dict(environ.Env.db_url_config(raw))
+    if not entry["NAME"]:
+        raise ValueError
+    int(entry["PORT"] or 0)
+    return entry
+
+
+def _database_on_aws(scheme: str, raw: str) -> dict[str, Any]:
+    """Return the same for a URL that leaves the password, or user and password, to AWS."""
+    entry = _database(raw.replace(scheme, "postgresql", 1))
+    options = entry.get("OPTIONS", {})
+    has_secret = "secret" in options
+    if not entry["HOST"] or entry["PASSWORD"] or bool(entry["USER"]) is has_secret:
+        raise ValueError
+    if has_secret is not scheme.endswith("+secret"):
+        raise ValueError
+    if "region" in options and not REGION.fullmatch(options["region"]):
+        raise ValueError
+    return {**entry, "ENGINE": "timerecord.aws.postgresql"}
 
 
 def _simple_email_service(raw: str) -> dict[str, Any]:

@@ -10,12 +10,17 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from timerecord.env import Environment
+from timerecord.env import Environment, variables
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = Environment(os.environ)
+env = Environment(variables(os.environ))
 
+# Where the variables are kept that are not in the environment; read by now.
+SECRET_ID = env.text("APP_SECRET_ID", "the name or ARN of a secret in Secrets Manager", default="")
+env.matching(
+    "APP_PARAMETER_PATH", r"(/[A-Za-z0-9_.-]+)+/?", "a path in Parameter Store, such as /app", default=""
+)
 LOCAL_TRIAL = env.flag("LOCAL_TRIAL", default=False)
 # Its pages show the settings and the code: never outside a trial, whatever the variable says.
 DEBUG = env.flag("DEBUG", default=False) and LOCAL_TRIAL
@@ -89,6 +94,10 @@ DATABASES = {
     }.items()
     if entry or alias == "default"
 }
+if SECRET_ID:  # whose password may be another one by now
+    for entry in DATABASES.values():
+        if entry["ENGINE"] == "django.db.backends.postgresql":
+            entry["ENGINE"] = "timerecord.aws.rotated"
 if "owner" not in DATABASES:
     DATABASES["default"]["TEST"]["MIRROR"] = None
 # Read by bootstrap_database alone, which gives it to nobody else.
@@ -110,7 +119,13 @@ globals().update(env.mail("EMAIL_URL", default="consolemail://" if LOCAL_TRIAL e
 EMAIL_TIMEOUT = 10
 # What waits until an answer is out is done when the server closes it. One that hands it over only then needs
 # `manage.py housekeeping` for it: see docs/configuration.md.
-ERRANDS_AFTER_ANSWER = env.flag("ERRANDS_AFTER_ANSWER", default=True)
+# Lambda is one: it names its function.
+ON_LAMBDA = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
+ERRANDS_AFTER_ANSWER = env.flag("ERRANDS_AFTER_ANSWER", default=not ON_LAMBDA)
+# Where files go that Lambda cannot hand over: unset, a page says that they are too large.
+EXPORT_BUCKET = env.matching(
+    "EXPORT_BUCKET", r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", "the name of a bucket in S3", default=""
+)
 env.complain_if_wrong()
 
 INSTALLED_APPS = [
@@ -130,9 +145,12 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     # Around all others: what it does takes place when they are done.
     "timerecord.core.afterwards.AfterAnswerMiddleware",
+    "timerecord.core.logs.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    # Inside of what sets headers, outside of what asks the store of sessions.
+    "timerecord.core.instead.InsteadMiddleware",
     "timerecord.core.sessions.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -231,6 +249,8 @@ LOGGING = {
     "disable_existing_loggers": False,
     "loggers": {
         "django": {"handlers": [], "level": "INFO"},
+        # A line for each request: on Lambda, whose root handler takes everything, and nowhere else.
+        "timerecord.requests": {"level": "INFO"},
         # Each scope that goes beyond one's own, with its reason.
         "tenants.scope": {"level": "INFO"},
     },
@@ -261,6 +281,8 @@ STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # A trial serves the files from where they are written; everything else serves them hashed and compressed.
+# Pages name files with their hash. What has none is only one more to be looked at when a process starts.
+WHITENOISE_KEEP_ONLY_HASHED_FILES = not LOCAL_TRIAL
 WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = LOCAL_TRIAL
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

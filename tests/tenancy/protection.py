@@ -188,6 +188,8 @@ URLS: dict[str, Protection] = {
     ),
     "accounts:sign_out_everywhere": Protection(guard=Guard.OWN, get=405, post=303),
     "set_language": Protection(guard=Guard.PUBLIC, get=302, post=302, data=lambda _world: {"language": "en"}),
+    "alive": Protection(guard=Guard.PUBLIC, get=200, post=405),
+    "ready": Protection(guard=Guard.PUBLIC, get=200, post=405),
 }
 
 

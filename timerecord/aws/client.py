@@ -6,11 +6,10 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from django.conf import settings
 
+from timerecord.aws import services
 from timerecord.core.sessions import StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -46,13 +45,14 @@ def make_client(
     attempts: int = ATTEMPTS,
 ) -> "DynamoDBClient":
     """Return a new client; each attempt ends after so many seconds."""
-    config = Config(
-        connect_timeout=connect_seconds,
-        read_timeout=read_seconds,
-        retries={"mode": "standard", "total_max_attempts": attempts},
+    client: DynamoDBClient = services.client(
+        "dynamodb",
+        region=settings.AWS_REGION,
+        connect_seconds=connect_seconds,
+        read_seconds=read_seconds,
+        attempts=attempts,
         tcp_keepalive=True,
     )
-    client = boto3.session.Session().client("dynamodb", region_name=settings.AWS_REGION, config=config)
     client.meta.events.register("after-call.dynamodb", _insist_on_sense)
     return client
 

@@ -154,6 +154,19 @@ def service_unavailable(request: HttpRequest) -> HttpResponse:
     return response
 
 
+def answer_too_large(request: HttpRequest) -> HttpResponse:
+    """Answer 500 in place of a page or file that is larger than what runs the process can hand over."""
+    with _language_of(request):
+        return _page(
+            500,
+            _("This is too large to be sent"),
+            _(
+                "The file or page was made, but it is larger than what can be sent at once. Please choose "
+                "less, such as a single employee or the totals only."
+            ),
+        )
+
+
 def _language_of(request: HttpRequest) -> translation.override:
     """The request's language: the middleware that activates it may not have been reached."""
     return translation.override(translation.get_language_from_request(request))

@@ -203,6 +203,10 @@ class SessionStore(SessionBase):
         """What lists call this session; "" for one that is not stored."""
         return id_of(self.session_key)
 
+    def whose(self) -> tuple[int | None, int | None]:
+        """Return user and tenant as far as they are known by now: the store is not asked."""
+        return _whose(getattr(self, "_session_cache", {}))
+
     # --- what is signed ---------------------------------------------------------------------------------
     @property
     def key_salt(self) -> str:
