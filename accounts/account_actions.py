@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import enum
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from django.contrib.auth.hashers import make_password
@@ -14,8 +14,7 @@ from django.db.models import F, Q
 from django.urls import reverse
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import audit, errands, mail, throttling, tokens
-from accounts.actions import end_sessions
+from accounts import audit, errands, mail, sessions, throttling, tokens
 from accounts.errands import Kind
 from accounts.models import RoleCode, User
 from accounts.querysets import normalise_email
@@ -223,28 +222,31 @@ def reset_password(
 
 
 @sensitive_variables("password")
-def change_password(user: User, password: str) -> bool:
-    """Set a new password; every session of the user ends but what the caller keeps.
+def change_password(user: User, password: str, *, own_sessions: Collection[str] = ()) -> bool:
+    """Set a new password; every session of the user ends but what the caller has `go_on`: its ids.
 
-    False if another one came since the user was read, as by a mailed link: that one stays.
+    False if another password came since the user was read, as by a mailed link, which stays; or if all
+    sessions were ended meanwhile, and so the one in which this is asked.
     """
-    return _set_password(user, make_password(password), in_place_of=user.password)
+    return _set_password(user, make_password(password), as_it_was=user, own_sessions=own_sessions)
 
 
-def _set_password(user: User, hashed: str, in_place_of: str | None = None) -> bool:
-    """Set a password, in the place of that hash only if one is given; what was mailed before is void.
+def _set_password(
+    user: User, hashed: str, *, as_it_was: User | None = None, own_sessions: Collection[str] = ()
+) -> bool:
+    """Set a password, of a user as it was read only if one is given; what was mailed before is void.
 
     The first UPDATE locks the user's row, before any token's.
     """
     row = User.objects.in_scope().filter(pk=user.pk)
-    if in_place_of is not None:
-        row = row.filter(password=in_place_of)
+    if as_it_was is not None:
+        row = row.filter(password=as_it_was.password, session_epoch=as_it_was.session_epoch)
     if not row.update(password=hashed, must_change_password=False, failed_attempts=0, locked_until=None):
         return False
     had_one = user.has_usable_password()
     user.password = hashed
     user.must_change_password = False
-    end_sessions(user)
+    sessions.end_all(user, but=own_sessions)
     tokens.void(user.pk, Purpose.RESET)
     tokens.void(user.pk, Purpose.INVITE)
     tokens.void(user.pk, Purpose.EMAIL)  # whoever knew the old password may have asked for it

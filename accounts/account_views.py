@@ -2,7 +2,7 @@
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import logout, update_session_auth_hash
+from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
@@ -57,7 +57,6 @@ def password_change(request: HttpRequest) -> HttpResponse:
     following = _following(request)
     form = ChangePasswordForm(user, _data(request))
     if request.method == "POST" and form.is_valid() and _change_password(request, user, form):
-        update_session_auth_hash(request, user)
         messages.success(request, _("Your password is changed. You have been signed out everywhere else."))
         return _to(following or reverse("accounts:account"))
     return _form(
@@ -73,9 +72,11 @@ def password_change(request: HttpRequest) -> HttpResponse:
 def _change_password(request: HttpRequest, user: User, form: ChangePasswordForm) -> bool:
     if not _current_password_fits(request, user, form):
         return False
-    if not account_actions.change_password(user, form.cleaned_data["new_password"]):
+    own = sessions.own_ids(request)
+    if not account_actions.change_password(user, form.cleaned_data["new_password"], own_sessions=own):
         form.add_error("current_password", WRONG)  # it was another one just before
         return False
+    sessions.go_on(request, user)
     return True
 
 
@@ -198,7 +199,7 @@ def _current_password_fits(request: HttpRequest, user: User, form: AccountForm) 
         return False
     throttling.take_back(*who)
     if user.password != hashed:  # a new hash of the same password: the session goes on
-        update_session_auth_hash(request, user)
+        sessions.go_on(request, user)
     return True
 
 

@@ -79,15 +79,6 @@ def locked_mail(details: dict[str, Any]) -> EmailMessage | None:
         return mail.compose(user, "locked", context, user.language or settings.LANGUAGE_CODE)
 
 
-def end_sessions(user: User) -> None:
-    """End all sessions of this user, at their next request.
-
-    The caller's own goes on if `update_session_auth_hash` follows.
-    """
-    _mine(user).update(session_epoch=F("session_epoch") + 1)
-    user.refresh_from_db(fields=["session_epoch"])
-
-
 def _take_turn(user: User) -> int:
     """Count an attempt on an account that is not locked; return its number since the last success, else 0.
 

@@ -18,13 +18,17 @@ class AccountsConfig(AppConfig):
         """Keep in each new session whose it is and from where; leave a trace of each sign-in."""
         from accounts import audit
 
-        audit.connect()
+        # In this order: a session that could not be stored leaves no trace of a sign-in.
         user_logged_in.connect(_remember, dispatch_uid="accounts.remember")
+        audit.connect()
         user_logged_out.connect(_forget, dispatch_uid="accounts.forget")
 
 
 def _remember(request: HttpRequest, user: "User", **_: Any) -> None:
-    """The scope of later requests comes from the tenant, before anything is read of the user."""
+    """The scope of later requests comes from the tenant, before anything is read of the user.
+
+    The session is complete by now, and stored: who signs in learns here whether that was possible.
+    """
     from accounts.middleware import mark
     from tenants.middleware import visitor
 
@@ -33,6 +37,12 @@ def _remember(request: HttpRequest, user: "User", **_: Any) -> None:
     request.session[ORIGIN_KEY] = get_random_string(22)
     request.session[DEVICE_KEY] = came_from.device or ""
     request.session[ADDRESS_KEY] = came_from.address or ""
+    try:
+        request.session.save()
+    except Exception:
+        # The form can be sent again as it is: the browser keeps the token that is in it.
+        request.META.pop("CSRF_COOKIE_NEEDS_UPDATE", None)
+        raise
     mark(request, signed_in=True)
 
 

@@ -1,14 +1,14 @@
 """What is done for somebody once nobody waits for an answer: how long it takes, no answer tells.
 
 An errand is left in PostgreSQL with the work of the request, so it is neither lost nor done for what was
-rolled back. It is done after the answer where the server allows for that, else by `manage.py housekeeping`.
+rolled back. It is done after the answer where the process lives on, else by `manage.py housekeeping`.
 What fails, as when the mail server does not answer, is tried again. docs/adr/0010-accounts.md.
 """
 
 import datetime as dt
 import enum
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from django.conf import settings
@@ -56,28 +56,31 @@ def leave(kind: Kind, **details: Any) -> None:
 def soon(request: HttpRequest | None) -> None:
     """Do what waits after the answer to this request, unless the settings leave it to `housekeeping`."""
     if settings.ERRANDS_AFTER_ANSWER:
-        after_answer(request, lambda: do_waiting(AFTER_ONE_ANSWER))
+        after_answer(request, lambda: do_waiting(AFTER_ONE_ANSWER, newest_first=True))
 
 
-def do_waiting(most: int = AT_ONCE) -> int:
+def do_waiting(most: int = AT_ONCE, *, newest_first: bool = False) -> int:
     """Do what is due, the oldest first, so many errands at most; return how many there were.
+
+    With `newest_first` one is the last that was left: where each that leaves one does so, each of theirs is
+    done by one of them, however many wait from before.
 
     What fails is logged, and tried again up to MAX_TRIES times, after longer and longer pauses.
     Any number may do so at once: each errand is one's at a time.
     """
     for number in range(most):
-        errand = _claim()
+        errand = _claim(by=("-pk",) if newest_first and number == 0 else ("due_at", "pk"))
         if errand is None:
             return number
         _do(errand)
     return most
 
 
-def _claim() -> Errand | None:
+def _claim(by: Sequence[str]) -> Errand | None:
     now = clock.now()
     with scope.everything("what waits to be done for somebody"):
         due = Errand.objects.select_for_update(skip_locked=True).filter(due_at__lte=now)
-        errand = due.order_by("due_at", "pk").first()
+        errand = due.order_by(*by).first()
         if errand is not None:
             errand.due_at = now + FIRST_PAUSE * 2**errand.tries
             errand.tries += 1

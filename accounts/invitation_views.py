@@ -1,7 +1,6 @@
 """Pages for those to whom an administrator had a link mailed: to choose a password, and be signed in."""
 
 from django.contrib import messages
-from django.contrib.auth import login
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -14,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts import account_actions
 from accounts.account_forms import ResetForm
 from accounts.mailed_links import MailedLink
-from accounts.registration_views import BACKEND, SEE_OTHER, data_of, form_page
+from accounts.registration_views import SEE_OTHER, data_of, form_page, sign_in_at_once
 from accounts.tokens import Purpose
 from tenants.middleware import end_transaction, visitor
 
@@ -47,7 +46,9 @@ def invitation(request: HttpRequest) -> HttpResponse:
         user = account_actions.reset_password(token, password, purpose=Purpose.INVITE, visitor=came_from)
         if user is None:
             return _no_good(request)
-        login(request, user, backend=BACKEND)
+        if not sign_in_at_once(request, user):  # the link is used up: nobody has to follow it again
+            messages.success(request, _("Your password is set. Please sign in in a moment."))
+            return INVITATION_LINK.forget(HttpResponseRedirect(reverse("accounts:sign_in"), status=SEE_OTHER))
         messages.success(request, _("Welcome. Your password is set, and you are signed in."))
         return INVITATION_LINK.forget(HttpResponseRedirect(reverse("attendance:home"), status=SEE_OTHER))
     return form_page(request, "accounts/invitation.html", form, account=user)

@@ -20,7 +20,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import mail, tokens
+from accounts import mail, sessions, tokens
 from accounts.account_actions import unless_taken
 from accounts.models import Role, User, UserStatus
 from accounts.querysets import UserQuerySet, normalise_email
@@ -222,6 +222,7 @@ def change(user: User, *, last_name: str, first_name: str, email: str, role: str
     if role != row.values_list("role", flat=True).get():
         _look_at_oneself(user)
         _keep_an_admin(user)
+        sessions.forget_ended(user)
     old = row.select_for_update(no_key=True).values_list("email", flat=True).get()
     with unless_taken():
         row.update(last_name=last_name, first_name=first_name, email=email, role=role)
@@ -249,6 +250,7 @@ def _move(user: User, before: UserStatus, after: UserStatus) -> None:
     # The sessions from before a suspension stay ended when it is lifted.
     if not rows.update(status=after, session_epoch=F("session_epoch") + 1):
         raise PersonError(Problem.CHANGED_MEANWHILE)
+    sessions.forget_ended(user)
 
 
 def unlock(user: User) -> None:
@@ -272,6 +274,7 @@ def give_first_password(user: User) -> FirstPassword:
         locked_until=None,
         session_epoch=F("session_epoch") + 1,
     )
+    sessions.forget_ended(user)
     _void_links(user)
     mail.send(user, "password_changed", {"forgot": mail.link(reverse("accounts:password_forgot"))})
     return FirstPassword(user, password)

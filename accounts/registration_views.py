@@ -1,5 +1,7 @@
 """Pages for those who are not signed in: registering, and a forgotten password."""
 
+import logging
+
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, logout
@@ -39,6 +41,8 @@ RESETS_PER_NETWORK = 30
 # All people of a tenant on one morning; more is somebody who found a code without a limit.
 REGISTRATIONS_PER_NETWORK = 200
 
+logger = logging.getLogger(__name__)
+
 
 @login_not_required
 @never_cache
@@ -55,9 +59,7 @@ def register(request: HttpRequest) -> HttpResponse:
         user = _register(request, form)
         if user is not None:
             errands.soon(request)
-            try:
-                login(request, user, backend=BACKEND)
-            except StoreUnavailableError:  # the account is there: nobody has to register again
+            if not sign_in_at_once(request, user):  # the account is there: nobody has to register again
                 messages.success(request, _("You are registered. Please sign in in a moment."))
                 return HttpResponseRedirect(reverse("accounts:sign_in"), status=SEE_OTHER)
             messages.success(
@@ -70,6 +72,18 @@ def register(request: HttpRequest) -> HttpResponse:
             )
             return HttpResponseRedirect(reverse("attendance:home"), status=SEE_OTHER)
     return form_page(request, "accounts/register.html", form)
+
+
+def sign_in_at_once(request: HttpRequest, user: User) -> bool:
+    """Sign in who has just chosen a password; False while sessions cannot be stored, and nothing changes."""
+    try:
+        login(request, user, backend=BACKEND)
+    except StoreUnavailableError:
+        logger.exception("Somebody who has just chosen a password could not be signed in.")
+        # What this browser has stays as it is: nothing is tried again with the answer.
+        request.session = type(request.session)(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
+        return False
+    return True
 
 
 def _register(request: HttpRequest, form: RegisterForm) -> User | None:
@@ -127,7 +141,7 @@ def _forgot(request: HttpRequest, form: ForgotForm) -> bool:
         return False
     account_actions.request_reset(
         form.cleaned_data["email"],
-        client,
+        throttling.site_key(client),
         language=get_language() or settings.LANGUAGE_CODE,
         visitor=visitor(request),
     )

@@ -58,9 +58,22 @@ class DatabaseDriver:
         """Note that one which has not expired at `seen` is in use."""
         _call("SELECT touch_session(%s, %s, %s)", id_, seen, expires)
 
-    def remove(self, id_: str) -> None:
-        """Forget a record, if there is one."""
-        _call("SELECT remove_session(%s)", id_)
+    def remove(self, id_: str) -> bool:
+        """Forget a record, if there is one; whether there was one that had not ended.
+
+        It is ended before it is removed: of those who do so at once, one finds it live.
+        """
+        now = clock.now()
+        return bool(
+            _call(
+                "SELECT replace_session(%s, '', NULL, NULL, %s, %s, %s), remove_session(%s)",
+                id_,
+                now,
+                now,
+                now,
+                id_,
+            )
+        )
 
     def clear_expired(self) -> None:
         """Forget what has expired. Each new session does so for a few, too."""
@@ -79,11 +92,6 @@ class DatabaseDriver:
         """End a session in scope if it is this user's; False if there is no such one."""
         return bool(Session.objects.in_scope().filter(user=user, pk=id_).delete()[0])
 
-    def end_all(self, tenant: int | None, user: int, *, but: str = "") -> int:
-        """End a user's sessions in scope that began in this tenant, but for one; return how many."""
-        rows = Session.objects.in_scope().filter(tenant=tenant, user=user)
-        return rows.exclude(pk=but).delete()[0]
-
 
 class SessionStore(sessions.SessionStore):
     """The engine."""
@@ -94,7 +102,7 @@ class SessionStore(sessions.SessionStore):
 def _call(query: str, *values: str | int | dt.datetime | None) -> object:
     with connection.cursor() as cursor:
         cursor.execute(query, values)
-        (result,) = cursor.fetchone()
+        result, *_ = cursor.fetchone()
     return result
 
 

@@ -43,7 +43,8 @@ def account_sessions(request: HttpRequest) -> HttpResponse:
     context = {
         "lines": shown,
         "others": sum(not line.is_own for line in shown),
-        "hours": settings.SESSION_COOKIE_AGE // 3600,
+        "hours": settings.SESSION_COOKIE_AGE // 3600 if settings.SESSION_COOKIE_AGE % 3600 == 0 else None,
+        "minutes": -(-settings.SESSION_COOKIE_AGE // 60),
         "lag": -(-settings.SESSION_IDLE_SECONDS // 600),
     }
     return render(request, "accounts/account_sessions.html", context)

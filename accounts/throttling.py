@@ -19,6 +19,7 @@ from tenants import scope
 from timerecord.core import clock
 
 CLEARED_AT_ONCE = 20
+NETWORK_BITS, SITE_BITS = 64, 48
 # A hit by somebody over the limit writes nothing. The first of a while makes the row, or begins it anew.
 COUNT = """
     INSERT INTO throttle_counters AS kept (key, hits, expires_at) VALUES (%(key)s, 1, %(end)s)
@@ -114,9 +115,19 @@ def client_key(request: HttpRequest) -> str | None:
         return None
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is None:
-            return str(ipaddress.ip_network((address, 64), strict=False))
+            return str(ipaddress.ip_network((address, NETWORK_BITS), strict=False))
         address = address.ipv4_mapped
     return str(address)
+
+
+def site_key(client: str | None) -> str | None:
+    """Return whom to count a client to where one site must not count as many: of IPv6 the first 48 bits.
+
+    That much a provider gives to one customer at most; a home has 256 or 65,536 of what `client_key` returns.
+    """
+    if client is None or ":" not in client:
+        return client
+    return str(ipaddress.IPv6Network(client).supernet(new_prefix=SITE_BITS))
 
 
 def _clear_some(cursor: CursorWrapper) -> int:

@@ -13,8 +13,9 @@ def carry_tokens() -> int:
     """Move every token in the table that is still good into the chosen store; return how many.
 
     None where that is the table itself. What was moved is removed from the table, so nothing is moved twice:
-    a token that was used up stays so. Of a user's several the last one stays good. StoreUnavailableError, and
-    what was not moved stays for the next time.
+    a token that was used up stays so. Neither is what was voided or used up meanwhile, see accounts.tokens.
+    Of a user's several the last one stays good. StoreUnavailableError, and what was not moved stays for the
+    next time.
     """
     store: Store = import_string(settings.TOKEN_STORE)()
     if isinstance(store, DatabaseStore):

@@ -133,7 +133,7 @@ def lock_user(user_id: int) -> None:
 def issue(user_id: int, purpose: Purpose, seconds: int, data: dict[str, Any] | None = None) -> str:
     """Return a new token for a link, good for so many seconds, once."""
     token = secrets.token_urlsafe(TOKEN_BYTES)
-    _store().put(digest(token), Token(user_id, data or {}), purpose, _end(seconds))
+    _put(digest(token), Token(user_id, data or {}), purpose, seconds)
     return token
 
 
@@ -144,13 +144,13 @@ def find(token: str, purpose: Purpose) -> Token | None:
 
 def redeem(token: str, purpose: Purpose) -> Token | None:
     """Use a token up and return what it stands for; None if it is no good, or somebody was faster."""
-    return _store().take(digest(token), purpose, clock.now())
+    return _take(digest(token), purpose, clock.now())
 
 
 def issue_code(user_id: int, purpose: Purpose, seconds: int, data: dict[str, Any] | None = None) -> str:
     """Return a new code of six digits, good for so many seconds and MAX_TRIES tries, once."""
     code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
-    _store().put(_code_digest(user_id, purpose, code), Token(user_id, data or {}), purpose, _end(seconds))
+    _put(_code_digest(user_id, purpose, code), Token(user_id, data or {}), purpose, seconds)
     return code
 
 
@@ -159,7 +159,7 @@ def redeem_code(user_id: int, code: str, purpose: Purpose) -> Token | None:
     now = clock.now()
     if not _store().try_once(user_id, purpose, now):
         return None
-    return _store().take(_code_digest(user_id, purpose, code), purpose, now)
+    return _take(_code_digest(user_id, purpose, code), purpose, now)
 
 
 def pending(user_id: int, purpose: Purpose) -> Pending | None:
@@ -169,6 +169,7 @@ def pending(user_id: int, purpose: Purpose) -> Pending | None:
 
 def void(user_id: int, purpose: Purpose) -> None:
     """Make the user's token of this purpose worthless."""
+    _forget_waiting(user_id, purpose)
     _store().void(user_id, purpose)
 
 
@@ -180,6 +181,27 @@ def digest(token: str) -> str:
 def _code_digest(user_id: int, purpose: Purpose, code: str) -> str:
     # Keyed, for a million codes are soon tried; whose it is makes it differ from everybody else's.
     return salted_hmac("accounts.tokens", f"{purpose}\n{user_id}\n{code}", algorithm="sha256").hexdigest()
+
+
+def _put(digest: str, token: Token, purpose: Purpose, seconds: int) -> None:
+    _forget_waiting(token.user_id, purpose)
+    _store().put(digest, token, purpose, _end(seconds))
+
+
+def _take(digest: str, purpose: Purpose, now: dt.datetime) -> Token | None:
+    found = _store().take(digest, purpose, now)
+    if found:
+        _forget_waiting(found.user_id, purpose)
+    return found
+
+
+def _forget_waiting(user_id: int, purpose: Purpose) -> None:
+    """Forget what waits in the table to be carried into another store: carried later, it would be good again.
+
+    Before the store's own is voided: its rows wait for who is carrying them, see accounts.token_moves.
+    """
+    if not isinstance(_store(), DatabaseStore):
+        DatabaseStore().void(user_id, purpose)
 
 
 def _end(seconds: int) -> dt.datetime:

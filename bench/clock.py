@@ -28,6 +28,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlencode
 
+from django.conf import settings
+
 HISTORY_DAYS = 3 * 365
 CROWD = 64
 CSRF = "b" * 32
@@ -55,7 +57,8 @@ class Browser:
 
     def __init__(self, port: int, session: str) -> None:
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        self.headers = {"Cookie": f"sessionid={session}; csrftoken={CSRF}", "Accept-Language": "ja"}
+        cookies = f"{settings.SESSION_COOKIE_NAME}={session}; csrftoken={CSRF}"
+        self.headers = {"Cookie": cookies, "Accept-Language": "ja"}
 
     def get(self, path: str) -> None:
         """Fetch a page; anything but 200 is an error of the bench."""
@@ -173,7 +176,7 @@ def measure(rounds: int, seconds: float) -> int:
         client = Client()
         with scope.enter(everything):
             client.force_login(person)
-        return client.cookies["sessionid"].value
+        return client.cookies[settings.SESSION_COOKIE_NAME].value
 
     def last_of(person: User) -> int:
         with scope.enter(everything):

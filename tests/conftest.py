@@ -17,6 +17,7 @@ from tenants.database import connected_as
 from tenants.models import Tenant
 from tenants.scope import Door, Reach, Scope
 from tests.dynamodb import chosen, forget_everything, make_table, running
+from timerecord.core import afterwards
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -104,6 +105,18 @@ def _everything_is_in_scope(request: pytest.FixtureRequest) -> Iterator[None]:
     request.getfixturevalue("_django_db_helper")
     with seeing(EVERYTHING):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _what_follows_answers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have it done in the thread that closes the answer: another one sees nothing of a test's transaction."""
+    if "in_a_thread_of_its_own" not in request.fixturenames:
+        monkeypatch.setattr(afterwards, "_begin", afterwards._do)
+
+
+@pytest.fixture
+def in_a_thread_of_its_own() -> None:
+    """Ask for this to have what follows an answer done as a server does it."""
 
 
 @pytest.fixture

@@ -80,6 +80,7 @@ class TestProduction:
             "LANGUAGE_COOKIE_SECURE",
         ]
         assert {name: production[name] for name in names} == dict.fromkeys(names, True)
+        assert production["SESSION_COOKIE_NAME"] == "__Host-timerecord_session"
         assert production["SECURE_HSTS_SECONDS"] == 365 * 24 * 3600
         assert (production["DEBUG"], production["LOCAL_TRIAL"]) == (False, False)
 
@@ -156,6 +157,7 @@ class TestTrial:
             "LANGUAGE_COOKIE_SECURE",
         ]
         assert {name: trial[name] for name in names} == dict.fromkeys(names, False)
+        assert trial["SESSION_COOKIE_NAME"] == "timerecord_session"
         assert trial["SECURE_HSTS_SECONDS"] == 0
 
     def test_variables_win(self) -> None:
@@ -173,8 +175,9 @@ class TestTrial:
 
 class TestLog:
     GET = (
-        "import django; django.setup(); from django.test import Client; "
-        "client = Client(raise_request_exception=False); client.cookies['sessionid'] = 'x' * 32; "
+        "import django; django.setup(); from django.conf import settings; from django.test import Client; "
+        "client = Client(raise_request_exception=False); "
+        "client.cookies[settings.SESSION_COOKIE_NAME] = 'x' * 32; "
         "print(client.get('/', headers={'host': 'localhost'}).status_code)"
     )
 

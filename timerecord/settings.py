@@ -117,9 +117,8 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text(
 # EMAIL_BACKEND, EMAIL_HOST and the like. A trial prints its mails on the screen.
 globals().update(env.mail("EMAIL_URL", default="consolemail://" if LOCAL_TRIAL else None))
 EMAIL_TIMEOUT = 10
-# What waits until an answer is out is done when the server closes it. One that hands it over only then needs
-# `manage.py housekeeping` for it: see docs/configuration.md.
-# Lambda is one: it names its function.
+# What waits until an answer is out is done in a thread of the process. One that stands still between requests
+# needs `manage.py housekeeping` for it: see docs/configuration.md. Lambda is one: it names its function.
 ON_LAMBDA = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 ERRANDS_AFTER_ANSWER = env.flag("ERRANDS_AFTER_ANSWER", default=not ON_LAMBDA)
 # Where files go that Lambda cannot hand over: unset, a page says that they are too large.
@@ -260,6 +259,10 @@ LOGGING = {
 # Messages travel in a signed cookie: a punch costs no write to the session for them.
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 CSRF_FAILURE_VIEW = "timerecord.core.errors.csrf_failure"
+# A name of our own: while an upgrade is under way, servers of the application before, or of another one of
+# the same host, neither read this cookie nor take it away. With the prefix, browsers take it from this host
+# over HTTPS alone: no other host of the domain puts one of its own into its place.
+SESSION_COOKIE_NAME = "timerecord_session" if LOCAL_TRIAL else "__Host-timerecord_session"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = not LOCAL_TRIAL
 SECURE_HSTS_SECONDS = 0 if LOCAL_TRIAL else 365 * 24 * 60 * 60
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not LOCAL_TRIAL

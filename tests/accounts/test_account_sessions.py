@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 import time_machine
 from django.test import Client
+from pytest_django import Settings
 
 from accounts import sessions
 from accounts.models import AuditEvent, User
@@ -74,6 +75,15 @@ def test_last_seen_is_exact_to_a_tenth_of_the_lifetime(
     assert "「最終利用」の時刻には、最大72分の遅れがあります。" in Page(desk.get(SESSIONS)).text(".//main")
 
 
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(3600, "最長1時間です。"), (5400, "最長90分です。"), (300, "最長5分です。"), (301, "最長6分です。")],
+)
+def test_how_long_a_sign_in_lasts(phone: Client, settings: Settings, seconds: int, told: str) -> None:
+    settings.SESSION_COOKIE_AGE = seconds
+    assert told in Page(phone.get(SESSIONS)).text(".//main")
+
+
 def test_one_is_ended_at_once(phone: Client, desk: Client, employee: User) -> None:
     (other,) = ids(desk)
     page = Page(desk.post(END, {"session": other}, follow=True))
@@ -127,6 +137,7 @@ def test_what_names_none(phone: Client, named: str) -> None:
 
 def test_signing_out_everywhere_leaves_none(phone: Client, desk: Client, employee: User) -> None:
     phone.post("/account/sign-out-everywhere")
+    employee.refresh_from_db()
     assert sessions.of_user(employee) == []
     assert not is_signed_in(desk)
 

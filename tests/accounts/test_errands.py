@@ -8,15 +8,17 @@ import time_machine
 from django.core.mail import EmailMessage
 from django.core.management import call_command
 from django.db import transaction
+from django.test import Client
 from pytest_django import Settings
 
 from accounts import errands, tokens
 from accounts.account_actions import request_reset
 from accounts.errands import FIRST_PAUSE, MAX_TRIES, Kind
-from accounts.models import Errand, PasswordReset, ThrottleCounter, User
+from accounts.models import Errand, PasswordReset, Session, ThrottleCounter, User
 from accounts.tokens import Purpose
 from tests.accounts.test_mail import DOWN
-from tests.conftest import japan
+from tests.conftest import MakeUser, japan
+from tests.tenancy.world import begin_session
 
 pytestmark = pytest.mark.django_db
 
@@ -89,11 +91,34 @@ def test_one_that_nobody_knows_keeps_no_other_from_being_done(
     assert len(mailoutbox) == 1
 
 
+def test_what_was_just_left_is_done_first(
+    client: Client, employee: User, make_user: MakeUser, mailoutbox: list[EmailMessage]
+) -> None:
+    """However many wait from before, as after some minutes without a mail server: nobody waits for theirs."""
+    others = [make_user() for _ in range(3)]
+    for other in others:
+        errands.leave(Kind.LOCKED, user=other.pk)
+    assert client.post("/password/forgot", {"email": employee.email}).status_code == 303
+    assert [message.to for message in mailoutbox] == [[employee.email], [others[0].email]]
+
+
 def test_of_somebody_who_is_gone(mailoutbox: list[EmailMessage], now: time_machine.Traveller) -> None:
     errands.leave(Kind.LOCKED, user=-1)
     assert errands.do_waiting() == 1
     assert mailoutbox == []
     assert not Errand.objects.exists()
+
+
+def test_housekeeping_clears_the_table_of_sessions_whatever_store_is_chosen(
+    employee: User, now: time_machine.Traveller, request: pytest.FixtureRequest
+) -> None:
+    begin_session(employee, "Browser/1.0")
+    request.getfixturevalue("dynamodb")
+    call_command("housekeeping")
+    assert Session.objects.count() == 1
+    now.shift(dt.timedelta(hours=12))
+    call_command("housekeeping")
+    assert Session.objects.count() == 0
 
 
 def test_housekeeping(

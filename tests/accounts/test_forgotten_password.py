@@ -162,6 +162,16 @@ class TestAsking:
             Client(REMOTE_ADDR=f"203.0.113.{n}").post(FORGOT, {"email": employee.email})
         assert len(mailoutbox) == RESETS_FROM_ALL
 
+    def test_nor_does_one_who_has_many_networks_of_a_site(
+        self, employee: User, mailoutbox: list[EmailMessage]
+    ) -> None:
+        """A home has 256 or more networks of IPv6, and must not use up what all may ask for."""
+        for n in range(RESETS_FROM_ONE + 3):
+            Client(REMOTE_ADDR=f"2001:db8:0:{n:x}::1").post(FORGOT, {"email": employee.email})
+        assert len(mailoutbox) == RESETS_FROM_ONE
+        Client(REMOTE_ADDR="2001:db8:1::1").post(FORGOT, {"email": employee.email})
+        assert len(mailoutbox) == RESETS_FROM_ONE + 1
+
     def test_it_is_on_record_who_asked(self, employee: User) -> None:
         browser = Client(REMOTE_ADDR="203.0.113.7", headers={"user-agent": "Browser/1.0"})
         for address in (employee.email, "nobody@example.com"):

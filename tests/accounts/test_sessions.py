@@ -1,13 +1,21 @@
 """Where somebody is signed in, and how that ends: on each store."""
 
-import pytest
-from django.test import Client
+import datetime as dt
+from collections.abc import Callable
 
-from accounts import actions, sessions
+import pytest
+from django.conf import settings as project
+from django.http import HttpRequest
+from django.test import Client
+from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
+
+from accounts import account_actions, people, sessions, tokens
 from accounts.models import Role, Session, User
+from accounts.tokens import Purpose
 from tests.conftest import PASSWORD, MakeUser
+from tests.html import Page, ja
 from tests.tenancy.world import begin_session
-from timerecord.core.sessions import ADDRESS_KEY, DEVICE_KEY, driver
+from timerecord.core.sessions import ADDRESS_KEY, DEVICE_KEY, Listed, StoreUnavailableError, driver
 
 pytestmark = pytest.mark.usefixtures("session_store")
 
@@ -54,7 +62,7 @@ def test_ending_all_the_others(employee: User) -> None:
     before = request.session.session_key
     sessions.end_others(request, employee)
     request.session.save()
-    phone.cookies["sessionid"] = str(request.session.session_key)
+    phone.cookies[project.SESSION_COOKIE_NAME] = str(request.session.session_key)
     assert request.session.session_key != before
     assert (is_signed_in(phone), is_signed_in(desk)) == (True, False)
     (listed,) = sessions.of_user(employee)
@@ -63,12 +71,116 @@ def test_ending_all_the_others(employee: User) -> None:
     assert (request.session[DEVICE_KEY], request.session[ADDRESS_KEY]) == (PHONE, "192.0.2.7")
 
 
-def test_ending_all_needs_no_list(employee: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session that the index does not show yet ends with the others."""
+def test_ending_all_needs_no_list(
+    employee: User,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    """A session that the index does not show yet ends with the others; so do all while it is broken."""
     phone = sign_in(employee, PHONE)
-    monkeypatch.setattr(driver(), "end_all", lambda *_, **__: 0)
-    sessions.end_all(employee)
+
+    def broken(*_: object) -> list[Listed]:
+        raise StoreUnavailableError("no list today")
+
+    monkeypatch.setattr(driver(), "of_user", broken)
+    with django_capture_on_commit_callbacks(execute=True):
+        sessions.end_all(employee)
     assert not is_signed_in(phone)
+    assert "no list today" in caplog.text
+
+
+class TestWhatEndedIsNotKept:
+    """It would be listed until it expires, and admins would see people signed in who are not."""
+
+    @staticmethod
+    def reset(user: User) -> None:
+        token = tokens.issue(user.pk, Purpose.RESET, 600)
+        assert account_actions.reset_password(token, "another long passphrase")
+
+    WAYS = [
+        pytest.param(sessions.end_all, id="everywhere"),
+        pytest.param(lambda user: account_actions.change_password(user, "another long one"), id="password"),
+        pytest.param(reset, id="reset"),
+        pytest.param(people.give_first_password, id="first password"),
+        pytest.param(people.suspend, id="suspension"),
+        pytest.param(
+            lambda user: people.change(
+                user, last_name="佐藤", first_name="花子", email=user.email, role=Role.TENANT_ADMIN
+            ),
+            id="role",
+        ),
+    ]
+
+    def kept(self, user: User) -> list[str]:
+        listed = driver().of_user(user.tenant_id, user.pk, dt.datetime.now(dt.UTC))
+        return [session.device for session in listed]
+
+    @pytest.mark.parametrize("end", WAYS)
+    def test_it_is_hidden_at_once_and_removed_after_the_commit(
+        self,
+        employee: User,
+        make_user: MakeUser,
+        end: Callable[[User], object],
+        django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+    ) -> None:
+        colleague = make_user()
+        phone = sign_in(employee, PHONE)
+        sign_in(colleague, DESK)
+        with django_capture_on_commit_callbacks() as after_the_commit:
+            end(employee)
+        employee.refresh_from_db()
+        assert sessions.of_user(employee) == []
+        assert [listed.device for listed in sessions.of_tenant(employee.tenant_id or 0)] == [DESK]
+        assert self.kept(employee) == [PHONE]
+        for callback in after_the_commit:
+            callback()
+        assert self.kept(employee) == []
+        assert self.kept(colleague) == [DESK]
+        assert not is_signed_in(phone)
+
+    def test_what_is_good_is_kept(
+        self, employee: User, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+    ) -> None:
+        phone = sign_in(employee, PHONE)
+        with django_capture_on_commit_callbacks(execute=True):
+            sessions.forget_ended(employee)
+        assert is_signed_in(phone)
+        assert [listed.device for listed in sessions.of_user(employee)] == [PHONE]
+
+    def test_under_a_new_secret_key_they_are_good(self, employee: User, settings: Settings) -> None:
+        sign_in(employee, PHONE)
+        settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "y" * 60
+        assert [listed.device for listed in sessions.of_user(employee)] == [PHONE]
+
+
+def test_a_password_is_not_changed_in_a_session_that_was_ended_meanwhile(employee: User) -> None:
+    asks = User.objects.get(pk=employee.pk)
+    sessions.end_all(employee)
+    assert not account_actions.change_password(asks, "another long passphrase")
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_one_that_is_ended_while_its_password_is_changed(
+    employee: User, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = sign_in(employee, PHONE)
+    phone.raise_request_exception = False
+    go_on = sessions.go_on
+
+    def then_it_ends(request: HttpRequest, user: User) -> None:
+        own = sessions.own_id(request)
+        go_on(request, user)
+        assert sessions.end(user, own)
+
+    monkeypatch.setattr("accounts.account_views.sessions.go_on", then_it_ends)
+    given = {"current_password": PASSWORD, "new_password": "another long passphrase"}
+    answer = phone.post("/password/change", given, headers={"accept-language": language})
+    page, title = Page(answer), "You were signed out in the meantime"
+    assert (answer.status_code, page.heading) == (400, title if language == "en" else ja(title))
+    assert not is_signed_in(phone)
+    employee.refresh_from_db()
+    assert employee.check_password("another long passphrase")  # so nobody reads that nothing was changed
 
 
 @pytest.mark.parametrize("role", [Role.TENANT_ADMIN, Role.PLATFORM_ADMIN])
@@ -81,7 +193,7 @@ def test_another_role_ends_them(employee: User, role: Role) -> None:
 
 def test_so_does_the_end_of_all(employee: User) -> None:
     phone = sign_in(employee, PHONE)
-    actions.end_sessions(employee)
+    sessions.end_all(employee)
     assert not is_signed_in(phone)
 
 

@@ -16,7 +16,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from accounts import actions
+from accounts import actions, sessions
 from accounts.hashers import verify_at_one_price
 from accounts.middleware import MARKER
 from accounts.models import AuditEvent, Role, Session, User, UserStatus
@@ -366,7 +366,7 @@ ENDINGS = pytest.mark.parametrize(
         (remove, OUT_OF_USE),
         (choose_another_password, ENDED),
         (make_admin, ENDED),
-        (actions.end_sessions, ENDED),
+        (sessions.end_all, ENDED),
     ],
 )
 
@@ -407,7 +407,7 @@ class TestEndOfASession:
 
     def test_who_signs_in_at_once_is_told_nothing(self, client: Client, employee: User) -> None:
         sign_in(client, employee.email, PASSWORD)
-        actions.end_sessions(employee)
+        sessions.end_all(employee)
         assert sign_in(client, employee.email, PASSWORD) == "/"
         assert Page(client.get("/")).messages == []
         assert Session.objects.count() == 1
@@ -434,7 +434,7 @@ class TestEndOfASession:
         for phone in phones[:2]:
             phone.force_login(user)
         phones[2].force_login(other)
-        actions.end_sessions(user)
+        sessions.end_all(user)
         assert [is_signed_in(phone) for phone in phones] == [False, False, True]
         assert count_of(user) == (0, None)
         assert user.session_epoch == 1
@@ -523,7 +523,7 @@ class TestQueries:
         monkeypatch.setattr(actions, "verify_at_one_price", spy)
         sign_in(client, anybody.email, PASSWORD)
         with scope.enter(EVERYTHING):
-            actions.end_sessions(anybody)
+            sessions.end_all(anybody)
         sign_in(client, anybody.email, PASSWORD)
         with scope.enter(EVERYTHING):
             User.objects.update(status=UserStatus.SUSPENDED)

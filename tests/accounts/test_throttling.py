@@ -15,7 +15,7 @@ from pytest_django import Settings
 
 from accounts import throttling
 from accounts.models import ThrottleCounter, User
-from accounts.throttling import CLEARED_AT_ONCE, client_key
+from accounts.throttling import CLEARED_AT_ONCE, client_key, site_key
 from tenants import scope
 from tests.conftest import PASSWORD, japan
 
@@ -112,6 +112,20 @@ class TestHit:
 def test_whom_a_request_is_counted_to(given: str, key: str | None) -> None:
     forged = {"x-forwarded-for": "198.51.100.1", "forwarded": "for=198.51.100.1"}
     assert client_key(RequestFactory().get("/", REMOTE_ADDR=given, headers=forged)) == key
+
+
+@pytest.mark.parametrize(
+    ("client", "site"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2::/64", "2001:db8:1::/48"),
+        ("2001:db8:1:ffff::/64", "2001:db8:1::/48"),
+        ("2001:db8:2::/64", "2001:db8:2::/48"),
+        (None, None),
+    ],
+)
+def test_to_which_site_it_is_counted(client: str | None, site: str | None) -> None:
+    assert site_key(client) == site
 
 
 @pytest.mark.parametrize("given", ["", "unix:"])

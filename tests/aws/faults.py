@@ -37,13 +37,17 @@ class FaultyStore:
         self.fault: Fault | None = None
         self.operations: frozenset[str] | None = None  # None: all
         self.failures: int | None = None  # how many, None: all
+        self.successes = 0  # how many before
         self.received: list[str] = []
         self.is_over = threading.Event()
 
     @contextlib.contextmanager
-    def failing(self, fault: Fault, *operations: str, times: int | None = None) -> Iterator[None]:
-        """Have some operations fail, or all."""
+    def failing(
+        self, fault: Fault, *operations: str, times: int | None = None, after: int = 0
+    ) -> Iterator[None]:
+        """Have some operations fail, or all; the first so many (`after`) succeed."""
         self.fault, self.operations, self.failures = fault, frozenset(operations) or None, times
+        self.successes = after
         try:
             yield
         finally:
@@ -53,6 +57,9 @@ class FaultyStore:
         """Return what is to become of this request."""
         self.received.append(operation)
         if self.operations is not None and operation not in self.operations:
+            return None
+        if self.successes:
+            self.successes -= 1
             return None
         if self.failures is not None:
             if not self.failures:

@@ -13,7 +13,7 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from accounts import tokens
-from accounts.models import AuditEvent, User
+from accounts.models import AuditEvent, RoleCode, User
 from accounts.tokens import Purpose
 from attendance.models import WorkSession
 from tests.aws.faults import Fault, FaultyStore
@@ -175,6 +175,79 @@ class TestSigningIn:
             assert browser.get("/").status_code == 200
         assert browser.post("/password/change", given).status_code == 303
         assert browser.get("/").status_code == 200
+
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.parametrize("times", [1, None])
+    def test_wherever_it_fails_nobody_is_signed_out(
+        self,
+        browser: Client,
+        store: FaultyStore,
+        employee: User,
+        subtests: pytest.Subtests,
+        times: int | None,
+    ) -> None:
+        """The store fails at the first request to it, the second, and so on: once, or from then on."""
+        password = PASSWORD
+        for path in ("/password/change", "/account/sessions/end-others"):
+            for number in range(20):
+                other = Client()
+                other.force_login(employee)
+                given = {"current_password": password, "new_password": f"another long passphrase {number}"}
+                store.received.clear()
+                with store.failing(Fault.BROKEN, times=times, after=number):
+                    answer = browser.post(path, given)
+                has_failed = len(store.received) > number
+                employee.refresh_from_db()
+                with subtests.test(path=path, after=number):
+                    if answer.status_code != 303:
+                        assert has_failed
+                        check_busy(answer)
+                    elif path == "/password/change":
+                        password = given["new_password"]
+                    assert other.get("/").status_code == (302 if answer.status_code == 303 else 200)
+                    assert employee.check_password(password)
+                    assert browser.get("/").status_code == 200
+                if not has_failed:
+                    break
+            assert 3 < number < 19  # all of them failed in turn
+
+    @pytest.mark.django_db(transaction=True)
+    def test_everywhere_needs_no_list(
+        self, browser: Client, store: FaultyStore, employee: User, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        other = Client()
+        other.force_login(employee)
+        with store.failing(Fault.BROKEN, "Query"):
+            assert browser.post("/account/sign-out-everywhere").status_code == 303
+        assert other.get("/").status_code == 302
+        assert "forget_ended" in caplog.text
+
+    def test_who_registers_is_told_to_sign_in(
+        self, store: FaultyStore, client: Client, employee: User
+    ) -> None:
+        code = RoleCode.objects.create(tenant_id=employee.tenant_id or 0, code="A" * 16)
+        given = {
+            "code": code.code,
+            "email": "new@example.com",
+            "password": PASSWORD,
+            "last_name": "鈴木",
+            "first_name": "一郎",
+        }
+        with store.failing(Fault.THROTTLED, "PutItem"):
+            page = Page(client.post("/register", given, follow=True))
+        assert page.messages == [ja("You are registered. Please sign in in a moment.")]
+        assert self.post(client, User.objects.get(email="new@example.com")).status_code == 302
+
+    def test_so_is_who_follows_an_invitation(
+        self, store: FaultyStore, client: Client, employee: User
+    ) -> None:
+        token = tokens.issue(employee.pk, Purpose.INVITE, 600)
+        client.get(reverse("accounts:invitation_link", args=[token]))
+        with store.failing(Fault.THROTTLED, "PutItem"):
+            answer = client.post(reverse("accounts:invitation"), {"new_password": "x1" * 10}, follow=True)
+        assert Page(answer).messages == [ja("Your password is set. Please sign in in a moment.")]
+        employee.refresh_from_db()
+        assert employee.check_password("x1" * 10)
 
 
 class TestPunches:

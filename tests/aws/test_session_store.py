@@ -15,7 +15,7 @@ from accounts.models import User
 from accounts.tokens import Purpose
 from tests.aws.faults import Fault, FaultyStore
 from tests.conftest import MakeUser
-from tests.dynamodb import Wire, chosen, forget_everything
+from tests.dynamodb import Wire, chosen, forget_everything, make_table
 from timerecord.aws import client as aws
 from timerecord.aws import table
 
@@ -199,6 +199,20 @@ class TestPurge:
         assert len(sessions.of_user(other)) == 1
         assert tokens.redeem(link, Purpose.RESET) is None
         assert tokens.redeem(theirs, Purpose.RESET)
+
+    def test_sessions_end_whatever_becomes_of_tokens(self, dynamodb_server: str, employee: User) -> None:
+        forget_everything(dynamodb_server)
+        faulty = FaultyStore(dynamodb_server)
+        with faulty.running() as address, chosen(address) as client:
+            make_table(client)
+            phone = Client()
+            phone.force_login(employee)
+            with (
+                faulty.failing(Fault.DENIED, "DeleteItem"),
+                pytest.raises(CommandError, match="AccessDenied"),
+            ):
+                command("purge-user", employee.email)
+            assert phone.get("/").status_code == 302
 
     def test_nobody(self, db: None, settings: Settings) -> None:
         with pytest.raises(CommandError, match=r"Nobody has the address nobody@example\.com\."):

@@ -51,8 +51,9 @@ class TestPages:
         (punched,) = WorkSession.objects.filter(user=employee)
         assert punched.end_time is not None
         signed_in.get("/")
+        assert "__Host-timerecord_session" in signed_in.cookies
         assert signed_in.post("/sign-out", {}).status == 302
-        assert "sessionid" not in signed_in.cookies
+        assert "__Host-timerecord_session" not in signed_in.cookies
         assert signed_in.get("/").headers["location"] == "/sign-in?next=/"
 
     def test_cookies_go_each_by_itself(self, browser: Browser) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import UpdateError
 from django.test import Client
 from django.utils.module_loading import import_string
@@ -25,6 +26,7 @@ from tests.conftest import PASSWORD
 from tests.dynamodb import chosen, dynamodb_local, make_table
 from timerecord.aws import client as aws
 from timerecord.core import sessions
+from timerecord.core.sessions import TENANT_KEY
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("atomic_store")]
 
@@ -55,17 +57,21 @@ def atomic_store(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def in_scope(do: Callable[[], Any]) -> Callable[[int], Any]:
-    def work(_n: int) -> Any:
-        with scope.everything("a test races"):
-            return do()
-
-    return work
+    return in_own_scope(lambda _n: do())
 
 
 def new() -> sessions.SessionStore:
     engine = import_string(f"{settings.SESSION_ENGINE}.SessionStore")
     store: sessions.SessionStore = engine()
     return store
+
+
+def in_own_scope(do: Callable[[int], Any]) -> Callable[[int], Any]:
+    def work(n: int) -> Any:
+        with scope.everything("a test races"):
+            return do(n)
+
+    return work
 
 
 class TestSessions:
@@ -104,11 +110,36 @@ class TestSessions:
         assert outcomes["ended"] == 1
         assert not session.exists(key or "")
 
+    def test_many_that_go_on_under_new_keys_bring_back_none_that_one_ends(self, employee: User) -> None:
+        for _ in range(5):  # whoever comes first: either all ends, or one goes on
+            session = new()
+            session.update({SESSION_KEY: str(employee.pk), TENANT_KEY: employee.tenant_id})
+            session.save()
+            key, id_ = session.session_key, session.id
+
+            def work(n: int, key: str | None = key, id_: str = id_) -> str:
+                if n == 0:
+                    return "ended" if sessions.driver().end(employee.pk, id_) else "too late"
+                mine = type(new())(key)
+                try:
+                    mine.cycle_key()
+                except UpdateError:
+                    return "refused"
+                return "went on" if SESSION_KEY in mine else "found none"
+
+            outcomes = Counter(at_once(in_own_scope(work), TIMES))
+            driver, now = sessions.driver(), dt.datetime.now(dt.UTC)
+            live = driver.of_user(employee.tenant_id, employee.pk, now)
+            assert outcomes["ended"] + outcomes["went on"] == 1
+            assert len(live) == outcomes["went on"]
+            for listed in live:
+                driver.remove(listed.id)
+
     def test_many_sign_ins_of_one_person(self, employee: User) -> None:
         def work(_n: int) -> tuple[int, str]:
             client = Client()
             answer = client.post("/sign-in", {"email": employee.email, "password": PASSWORD})
-            return answer.status_code, client.cookies["sessionid"].value
+            return answer.status_code, client.cookies[settings.SESSION_COOKIE_NAME].value
 
         found = at_once(work, 4)  # one fewer than lock the account
         assert {status for status, _key in found} == {302}

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.test import Client
 from pytest_django import Settings
 
-from accounts import actions, throttling
+from accounts import actions, sessions, throttling
 from accounts.hashers import verify_at_one_price
 from accounts.models import AuditEvent, ThrottleCounter, User
 from tenants import scope
@@ -112,7 +112,7 @@ def test_a_network_fails_so_often_and_no_more(db: None, settings: Settings) -> N
 def test_sessions_that_end_while_others_do(employee: User) -> None:
     def end(_n: int) -> None:
         with scope.enter(own_scope(employee)):
-            actions.end_sessions(User.objects.in_scope().get())
+            sessions.end_all(User.objects.in_scope().get())
 
     at_once(end, 10)
     employee.refresh_from_db()

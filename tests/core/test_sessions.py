@@ -16,7 +16,7 @@ import pytest
 import time_machine
 from asgiref.sync import async_to_sync
 from django.conf import settings as project
-from django.contrib.auth import SESSION_KEY
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core.signing import TimestampSigner
@@ -365,6 +365,137 @@ class TestMiddleware:
         assert new(key).exists(key or "")
 
 
+class TestRemoval:
+    def test_it_says_whether_there_was_one_that_had_not_ended(self, now: time_machine.Traveller) -> None:
+        first, second = stored(cat=1), stored(cat=2)
+        driver = sessions.driver()
+        assert [driver.remove(first.id), driver.remove(first.id)] == [True, False]
+        assert not driver.remove("0" * 64)
+        now.shift(LIFETIME)
+        assert not driver.remove(second.id)
+        assert driver.read(second.id) is None
+
+
+class TestNewKey:
+    """Of somebody who is signed in, in the middle of a request."""
+
+    @pytest.fixture
+    def signed_in(self, employee: User) -> SessionStore:
+        return stored(**{SESSION_KEY: str(employee.pk), TENANT_KEY: employee.tenant_id, "cat": 1})
+
+    def test_one_that_was_ended_meanwhile_gets_none(self, signed_in: SessionStore, do: Do) -> None:
+        session = again(signed_in)
+        session.load()
+        assert session["cat"] == 1
+        signed_in.delete()
+        with pytest.raises(UpdateError):
+            do(session, "cycle_key")
+        assert self.listed() == []
+
+    def listed(self) -> list[sessions.Listed]:
+        user = User.objects.get()
+        return sessions.driver().of_user(user.tenant_id, user.pk, dt.datetime.now(dt.UTC))
+
+    def answered(self, view: Callable[[HttpRequest], HttpResponse], key: str | None) -> Any:
+        request = RequestFactory().get("/")
+        request.COOKIES[project.SESSION_COOKIE_NAME] = key or ""
+        response: Any = sessions.SessionMiddleware(view)(request)
+        return response.cookies.get(project.SESSION_COOKIE_NAME)
+
+    def test_the_browsers_is_good_until_the_answer_brings_another(self, signed_in: SessionStore) -> None:
+        seen: list[Any] = []
+
+        def cycling(request: HttpRequest) -> HttpResponse:
+            request.session.cycle_key()
+            request.session["cat"] = 2
+            request.session.save()
+            assert isinstance(request.session, SessionStore)
+            seen.extend([again(signed_in).load()["cat"], len(request.session.ids)])
+            return answer(request)
+
+        cookie = self.answered(cycling, signed_in.session_key)
+        assert seen == [1, 2]
+        assert again(signed_in).load() == {}
+        assert new(cookie.value)["cat"] == 2
+        (listed,) = self.listed()
+        assert listed.id == sessions.id_of(cookie.value)
+
+    def test_it_stays_good_where_the_answer_is_an_error(self, signed_in: SessionStore) -> None:
+        def failing(request: HttpRequest) -> HttpResponse:
+            request.session.cycle_key()
+            request.session.save()
+            return HttpResponse(status=503)
+
+        assert self.answered(failing, signed_in.session_key) is None
+        assert again(signed_in).load()["cat"] == 1
+        (listed,) = self.listed()  # and nothing that nobody has the key of
+        assert listed.id == signed_in.id
+
+    def test_one_that_is_ended_before_the_answer_is_out_stays_so(self, signed_in: SessionStore) -> None:
+        def cycling(request: HttpRequest) -> HttpResponse:
+            request.session.cycle_key()
+            request.session.save()
+            sessions.driver().end(int(request.session[SESSION_KEY]), signed_in.id)
+            return answer(request)
+
+        with pytest.raises(SessionInterrupted):
+            self.answered(cycling, signed_in.session_key)
+        assert self.listed() == []
+
+    def test_a_strangers_matters_to_nobody(self) -> None:
+        """Two who sign in at once in one browser: the second is not refused for the first."""
+        stranger = stored(cat=1)
+
+        def signing_in(request: HttpRequest) -> HttpResponse:
+            request.session.cycle_key()
+            stranger.delete()
+            return answer(request)
+
+        cookie = self.answered(signing_in, stranger.session_key)
+        assert new(cookie.value)["cat"] == 1
+
+    def test_who_signs_out_after_it_is_signed_out(self, signed_in: SessionStore) -> None:
+        def leaving(request: HttpRequest) -> HttpResponse:
+            request.session.cycle_key()
+            request.session.flush()
+            return answer(request)
+
+        assert self.answered(leaving, signed_in.session_key).value == ""
+        assert again(signed_in).load() == {}
+        assert self.listed() == []
+
+    def test_what_is_stored_already_is_stored_once(
+        self, signed_in: SessionStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A second write, after the commit, could fail: the browser would have no good key any more."""
+
+        def refused(*_: Any) -> bool:
+            raise sessions.StoreUnavailableError
+
+        def cycling(request: HttpRequest) -> HttpResponse:
+            request.session.cycle_key()
+            request.session.save()
+            monkeypatch.setattr(sessions.driver(), "replace", refused)
+            return answer(request)
+
+        assert self.answered(cycling, signed_in.session_key).value
+
+    def test_a_former_one_that_cannot_be_ended_signs_nobody_out(
+        self, signed_in: SessionStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def refused(*_: Any) -> bool:
+            raise sessions.StoreUnavailableError
+
+        def cycling(request: HttpRequest) -> HttpResponse:
+            request.session.cycle_key()
+            monkeypatch.setattr(sessions.driver(), "remove", refused)
+            return answer(request)
+
+        cookie = self.answered(cycling, signed_in.session_key)
+        assert new(cookie.value)["cat"] == 1
+        assert "could not be ended" in caplog.text
+
+
 class TestLifetime:
     def test_it_ends_however_busy_it_is(self, now: time_machine.Traveller) -> None:
         session = stored(cat=0)
@@ -507,6 +638,7 @@ class TestLists:
                     TENANT_KEY: user.tenant_id,
                     DEVICE_KEY: device,
                     ADDRESS_KEY: "192.0.2.1",
+                    HASH_SESSION_KEY: "0123456789abcdef" * 4,
                 }
             )
 
@@ -526,6 +658,7 @@ class TestLists:
                 expires=begun + LIFETIME,
                 device="Firefox",
                 address="192.0.2.1",
+                good_for="0123456789abcdef",
             )
         ]
 
@@ -564,16 +697,6 @@ class TestLists:
         assert driver.end(me.pk, first.id)
         assert not driver.end(me.pk, first.id)
         assert self.ids(driver.of_user(me.tenant_id, me.pk, NOW)) == [second.id]
-
-    def test_ending_all_but_one(self, make_user: Callable[..., User]) -> None:
-        me, colleague = make_user(), make_user()
-        first, *_others = [self.begin(me) for _ in range(3)]
-        theirs = self.begin(colleague)
-        driver = sessions.driver()
-        assert driver.end_all(me.tenant_id, me.pk, but=first.id) == 2
-        assert self.ids(driver.of_user(me.tenant_id, me.pk, NOW)) == [first.id]
-        assert driver.end_all(me.tenant_id, me.pk) == 1
-        assert self.ids(driver.of_tenant(me.tenant_id or 0, NOW)) == [theirs.id]
 
     def test_a_tenant_of_many(self, employee: User, make_user: Callable[..., User]) -> None:
         began = {self.begin(employee, device="x" * 300).id for _ in range(150)}

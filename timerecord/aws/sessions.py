@@ -8,7 +8,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
 from timerecord.aws.client import answering, dynamodb, table, unless_refused
-from timerecord.core import sessions
+from timerecord.core import clock, sessions
 from timerecord.core.sessions import Listed, Record
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ INDEX: Final = "byTenant"
 INDEX_PARTITION: Final = "tenantKey"
 INDEX_SORT: Final = "entityKey"
 # Of what lists show; the signed data are not for lists.
-PROJECTED: Final = ("userId", "tenantId", "createdAt", "seenAt", "expiresAt", "device", "address")
+PROJECTED: Final = ("userId", "tenantId", "createdAt", "seenAt", "expiresAt", "device", "address", "goodFor")
 IS_LIVE: Final = "attribute_exists(pk) AND expiresAt > :now"
 
 
@@ -67,10 +67,14 @@ class DynamoDBDriver:
                 ExpressionAttributeValues={":now": number(seen), ":end": number(expires)},
             )
 
-    def remove(self, id_: str) -> None:
-        """Forget a record, if there is one."""
+    def remove(self, id_: str) -> bool:
+        """Forget a record, if there is one; whether there was one that had not ended."""
         with unless_refused():
-            dynamodb().delete_item(TableName=table(), Key=key(SESSION, id_))
+            answer = dynamodb().delete_item(TableName=table(), Key=key(SESSION, id_), ReturnValues="ALL_OLD")
+        if found := answer.get("Attributes"):
+            return moment(found, "expiresAt") > clock.now()
+        # Perhaps the first attempt removed it, and its answer was lost.
+        return answer["ResponseMetadata"]["RetryAttempts"] > 0
 
     def clear_expired(self) -> None:
         """Do nothing: the table's TTL does it."""
@@ -93,12 +97,6 @@ class DynamoDBDriver:
                 ExpressionAttributeValues={":user": {"N": str(user)}},
             )
         return held[0]
-
-    def end_all(self, tenant: int | None, user: int, *, but: str = "") -> int:
-        """End a user's sessions that began in this tenant, but for one; return how many."""
-        beginning = dt.datetime.min.replace(tzinfo=dt.UTC, year=1970)  # expired ones, too
-        found = [listed.id for listed in self.of_user(tenant, user, beginning) if listed.id != but]
-        return sum(self.end(user, id_) for id_ in found)
 
 
 class SessionStore(sessions.SessionStore):
@@ -142,6 +140,7 @@ def _item(record: Record) -> "Item":
             "userId": {"N": str(record.user)},
             "device": {"S": record.device},
             "address": {"S": record.address},
+            "goodFor": {"S": record.good_for},
         }
     if record.tenant is not None:
         item["tenantId"] = {"N": str(record.tenant)}
@@ -162,6 +161,7 @@ def _shown(id_: str, item: "Item") -> dict[str, Any]:
         "expires": moment(item, "expiresAt"),
         "device": item.get("device", {}).get("S", ""),
         "address": item.get("address", {}).get("S", ""),
+        "good_for": item.get("goodFor", {}).get("S", ""),
     }
 
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import TypeVar
 
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.middleware.csrf import get_token
@@ -42,6 +43,16 @@ def is_question(path: str) -> bool:
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Answer 400."""
     with _language_of(request):
+        if isinstance(exception, SessionInterrupted):
+            # Sessions are stored after what the page did: that may be there.
+            return _page(
+                400,
+                _("You were signed out in the meantime"),
+                _(
+                    "This happens if you sign out in another tab or on another device while a page is being "
+                    "sent. Please sign in again and look whether your entry is there."
+                ),
+            )
         return _page(
             400,
             _("That request could not be understood"),

@@ -14,8 +14,9 @@ from typing import Any, ClassVar, Final, Protocol
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.contrib.auth import SESSION_KEY
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.base import VALID_KEY_CHARS, CreateError, SessionBase, UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
 from django.core import signing
 from django.db import Error as DatabaseFailure
@@ -37,6 +38,7 @@ ID: Final = re.compile(r"[0-9a-f]{64}")
 KEY_CHARACTERS: Final = 32  # of 36: some 165 bits
 MOST_BYTES: Final = 64 * 1024  # DynamoDB refuses an item of 400 KB
 REFRESHES: Final = 10  # in one idle lifetime
+GOOD_FOR_CHARACTERS: Final = 16
 
 logger = logging.getLogger(__name__)
 security_logger = logging.getLogger("django.security.SuspiciousSession")
@@ -56,6 +58,7 @@ class Listed:
 
     `user` and `tenant` are None before somebody signs in, `tenant` also for who has none. Device and address
     are those of the sign-in. `seen` may lag by a tenth of the idle lifetime; instants are whole seconds, UTC.
+    `good_for` is the beginning of the hash that a session keeps of its user, see `good_for`.
     """
 
     id: str
@@ -66,6 +69,7 @@ class Listed:
     expires: dt.datetime
     device: str
     address: str
+    good_for: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,8 +97,11 @@ class Driver(Protocol):
     def touch(self, id_: str, *, seen: dt.datetime, expires: dt.datetime) -> None:
         """Note that one which has not expired at `seen` is in use."""
 
-    def remove(self, id_: str) -> None:
-        """Forget a record, if there is one."""
+    def remove(self, id_: str) -> bool:
+        """Forget a record, if there is one; whether there was one that had not ended.
+
+        Of those who remove it at once one is told so. True if the store cannot tell.
+        """
 
     def clear_expired(self) -> None:
         """Forget what has expired, where the store does not do so by itself."""
@@ -111,13 +118,15 @@ class Driver(Protocol):
     def end(self, user: int, id_: str) -> bool:
         """End a session if it is this user's; False if there is no such one. Exact, whatever lists say."""
 
-    def end_all(self, tenant: int | None, user: int, *, but: str = "") -> int:
-        """End what `of_user` returns, but for one; return how many. Not exact, see there."""
-
 
 def id_of(session_key: str | None) -> str:
     """Return what a session is stored under: the SHA-256 of its key, so that no store can take one over."""
     return hashlib.sha256(session_key.encode()).hexdigest() if session_key else ""
+
+
+def good_for(session_hash: str) -> str:
+    """Return what lists keep of a session's hash of its user: enough to see that it is another one by now."""
+    return session_hash[:GOOD_FOR_CHARACTERS]
 
 
 def is_id(said: str) -> bool:
@@ -145,6 +154,7 @@ def as_signed(record: Record) -> Listed | None:
         expires=record.expires,
         device=_text(data, DEVICE_KEY),
         address=_text(data, ADDRESS_KEY),
+        good_for=good_for(_text(data, HASH_SESSION_KEY)),
     )
 
 
@@ -182,16 +192,33 @@ def _opened(data: bytes | str, salt: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+@dataclasses.dataclass(frozen=True)
+class _Former:
+    """A session that goes on under another key."""
+
+    id: str
+    was_signed_in: bool
+
+
 class SessionStore(SessionBase):
     """A session engine on a driver.
 
     A session lives for SESSION_COOKIE_AGE from its beginning, whatever happens, and for SESSION_IDLE_SECONDS
     from when it was last seen. A new key begins a new session.
+
+    The session `of_request` is good under the key that the browser has until the answer brings a new one:
+    `cycle_key` stores nothing, `save` stores the new one, once, and `settle` ends the former. Everywhere else
+    `cycle_key` has done all of that when it returns.
     """
 
     driver: ClassVar[Driver]
 
-    def __init__(self, session_key: str | None = None) -> None:
+    def __init__(self, session_key: str | None = None, *, of_request: bool = False) -> None:
+        self._of_request = of_request
+        self._formers: list[_Former] = []
+        # What this object stored last, and whether it began the session.
+        self._kept: bytes | None = None
+        self._is_new = False
         self._created: dt.datetime | None = None
         # The beginning that a new key is to have, too.
         self._renewed: dt.datetime | None = None
@@ -206,6 +233,11 @@ class SessionStore(SessionBase):
     def whose(self) -> tuple[int | None, int | None]:
         """Return user and tenant as far as they are known by now: the store is not asked."""
         return _whose(getattr(self, "_session_cache", {}))
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """What lists call this session, and called it before it went on under a new key."""
+        return frozenset({self.id, *(former.id for former in self._formers)} - {""})
 
     # --- what is signed ---------------------------------------------------------------------------------
     @property
@@ -257,17 +289,30 @@ class SessionStore(SessionBase):
                 self.save(must_create=True)
             except CreateError:
                 continue
-            self.modified = True
+            except BaseException:
+                self._session_key = None  # that is none
+                raise
+            self._renewed = None
+            self._is_new = self.modified = True
             return
 
     def cycle_key(self) -> None:
-        """Go on under a new key. Of who is signed in the beginning stays: no key lengthens the lifetime."""
+        """Go on under a new key. Of who is signed in the beginning stays: no key lengthens the lifetime.
+
+        UpdateError if that session of theirs was ended meanwhile, and nothing goes on.
+        """
         data = self._data()
-        self._renewed = self._created if SESSION_KEY in data else None
-        try:
-            super().cycle_key()
-        finally:
-            self._renewed = None
+        is_signed_in = SESSION_KEY in data
+        if self.session_key is not None:
+            self._formers.append(_Former(self.id, is_signed_in))
+        self._session_key = None
+        self._renewed = self._created if is_signed_in else None
+        self._created = self._renewed
+        self.modified = True
+        if not self._of_request:
+            self.create()
+            for former in self._take_formers():
+                self._follow(former)
 
     async def acycle_key(self) -> None:
         """Go on under a new key."""
@@ -281,6 +326,9 @@ class SessionStore(SessionBase):
         data = self._data(no_load=must_create)
         if self.session_key is None:  # that is what loading it found
             raise UpdateError
+        said = self.serializer().dumps(data)
+        if self._of_request and said == self._kept and not must_create:
+            return
         now = clock.now()
         record = self._record(data, now)
         if must_create:
@@ -289,6 +337,7 @@ class SessionStore(SessionBase):
         elif not self.driver.replace(record, now):
             raise UpdateError
         self._seen = record.seen
+        self._kept = said
 
     def _record(self, data: dict[str, Any], now: dt.datetime) -> Record:
         encoded = self.encode(data)
@@ -306,6 +355,7 @@ class SessionStore(SessionBase):
             expires=self._expires(data, now),
             device=_text(data, DEVICE_KEY),
             address=_text(data, ADDRESS_KEY),
+            good_for=good_for(_text(data, HASH_SESSION_KEY)),
             data=encoded,
         )
 
@@ -324,10 +374,46 @@ class SessionStore(SessionBase):
         return {}
 
     def delete(self, session_key: str | None = None) -> None:
-        """End a session: the one with this key, else this one."""
-        id_ = id_of(session_key or self.session_key)
-        if id_:
+        """End a session: the one with this key, else this one, whatever it was called before."""
+        for id_ in sorted({id_of(session_key)} if session_key else self.ids):
             self.driver.remove(id_)
+        if not session_key:
+            self._formers.clear()
+
+    # --- under a new key ----------------------------------------------------------------------------------
+    def settle(self) -> None:
+        """End what this session was called before: the new key is stored.
+
+        UpdateError if somebody's session was ended meanwhile: it does not go on. What the store cannot do
+        now is left to expire, for nobody is to be signed out by that.
+        """
+        for former in self._take_formers():
+            try:
+                self._follow(former)
+            except (StoreUnavailableError, DatabaseFailure):
+                logger.warning("A session that went on under a new key could not be ended.", exc_info=True)
+
+    def abandon(self) -> None:
+        """Forget a session that was begun for an answer that never came: nobody has its key."""
+        if self._is_new and self.session_key is not None:
+            self._forget_it()
+
+    def _take_formers(self) -> list[_Former]:
+        formers, self._formers = self._formers, []
+        return formers
+
+    def _follow(self, former: _Former) -> None:
+        was_live = self.driver.remove(former.id)
+        if former.was_signed_in and not was_live:
+            self._forget_it()
+            self._session_key = None
+            raise UpdateError
+
+    def _forget_it(self) -> None:
+        try:
+            self.driver.remove(self.id)
+        except (StoreUnavailableError, DatabaseFailure):
+            logger.warning("A session whose key nobody has could not be removed.", exc_info=True)
 
     @classmethod
     def clear_expired(cls) -> None:
@@ -351,18 +437,28 @@ class SessionMiddleware(DjangoSessionMiddleware):
 
     def process_request(self, request: HttpRequest) -> None:
         """Give the request its session, of the store that the settings choose; nothing is read yet."""
-        request.session = _engine()(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
+        key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+        request.session = _engine()(key, of_request=True)
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Save what changed, before the answer says so; note that the session is in use, if that can be done.
 
         By now the request's transaction is committed: what the answer says must not fail for such a note.
+        SessionInterrupted if a session that went on under a new key was ended meanwhile.
         """
-        response = super().process_response(request, response)
         session = getattr(request, "session", None)
-        if isinstance(session, SessionStore) and response.status_code < 500:
-            try:
-                session.refresh()
-            except (StoreUnavailableError, DatabaseFailure):
-                logger.warning("That a session is in use could not be noted.", exc_info=True)
+        if not isinstance(session, SessionStore):
+            return super().process_response(request, response)
+        if response.status_code >= 500:
+            session.abandon()
+            return super().process_response(request, response)
+        response = super().process_response(request, response)
+        try:
+            session.settle()
+        except UpdateError as error:
+            raise SessionInterrupted("The session was ended while it went on under a new key.") from error
+        try:
+            session.refresh()
+        except (StoreUnavailableError, DatabaseFailure):
+            logger.warning("That a session is in use could not be noted.", exc_info=True)
         return response

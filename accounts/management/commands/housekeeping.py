@@ -1,16 +1,15 @@
 """The command that does what waits, and clears away what is over."""
 
 import datetime as dt
-from importlib import import_module
 from typing import Any, Final
 
-from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from accounts import errands, throttling
 from accounts.models import PasswordReset
+from accounts.session_store import DatabaseDriver
 from tenants import scope
-from timerecord.core import clock
+from timerecord.core import clock, sessions
 
 # Whoever follows a link of yesterday still reads why it is no good.
 TOKENS_KEPT: Final = dt.timedelta(days=1)
@@ -33,7 +32,8 @@ class Command(BaseCommand):
             done += some
         tokens = _clear_tokens()
         counters = throttling.clear()
-        import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
+        sessions.driver().clear_expired()
+        DatabaseDriver().clear_expired()  # also those from before another store was chosen
         self.stdout.write(f"{done} errands done; {tokens} links and codes, {counters} counters removed")
 
 

@@ -98,6 +98,8 @@ class Command(BaseCommand):
             if user is None:
                 raise CommandError(f"Nobody has the address {email}.")
             account_sessions.end_all(user)
+        # Committed: whatever becomes of the tokens, nobody is signed in any more.
+        with scope.everything("an operator voids what was mailed to somebody"):
             for purpose in Purpose:
                 tokens.void(user.pk, purpose)
         self.stdout.write(
