@@ -15,6 +15,7 @@ from accounts.querysets import (
     PasswordResetQuerySet,
     RoleCodeQuerySet,
     SessionQuerySet,
+    SupportAccessQuerySet,
     UserManager,
     UserQuerySet,
 )
@@ -352,3 +353,46 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M} {self.kind} {self.subject_id}"
+
+
+class SupportAccess(models.Model):
+    """For how long a platform admin may read a tenant's records, and why: docs/adr/0012-platform-site.md.
+
+    PostgreSQL fills in the times by its own clock. Nobody lengthens one, nothing is needed for it to be over.
+    """
+
+    tenant = models.ForeignKey(
+        Tenant, on_delete=models.PROTECT, db_constraint=False, related_name="+", verbose_name=_("tenant")
+    )
+    user = models.ForeignKey(
+        User,
+        on_delete=models.PROTECT,
+        db_constraint=False,
+        related_name="+",
+        verbose_name=_("platform admin"),
+    )
+    # As they were called then: a tenant's admins see no account of the platform.
+    user_name = models.CharField(_("name"), blank=True)
+    reason = models.CharField(_("reason"))
+    minutes = models.PositiveSmallIntegerField(_("minutes"))
+    started_at = models.DateTimeField(_("started at"), db_default=Now(), editable=False)
+    ends_at = models.DateTimeField(_("ends at"), db_default=Now(), editable=False)
+    # When somebody ended it early, and who.
+    ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+    ended_by = models.BigIntegerField(null=True, blank=True)
+
+    objects = SupportAccessQuerySet.as_manager()
+
+    class Meta:
+        db_table = "support_accesses"
+        verbose_name = _("support access")
+        verbose_name_plural = _("support accesses")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(minutes__gte=1, minutes__lte=60), name="support_accesses_hour_check"
+            ),
+            models.CheckConstraint(condition=~models.Q(reason=""), name="support_accesses_reason_check"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_name} {self.started_at:%Y-%m-%d %H:%M}"

@@ -1,13 +1,15 @@
 from typing import TYPE_CHECKING, Any, Self
 
 from django.contrib.auth.models import BaseUserManager
+from django.db.models import Q
+from django.db.models.functions import Now
 
 from tenants import scope
 from tenants.querysets import ScopedQuerySet
 from tenants.scope import Reach
 
 if TYPE_CHECKING:
-    from accounts.models import AuditEvent, PasswordReset, RoleCode, Session, User  # noqa: F401 named in quotes
+    from accounts.models import AuditEvent, PasswordReset, RoleCode, Session, SupportAccess, User  # noqa: F401 named in quotes
 
 INVISIBLE_IN_ADDRESSES = "\ufeff"
 
@@ -42,6 +44,8 @@ class UserQuerySet(ScopedQuerySet["User"]):
 
     tenant_path = "tenant"
     user_path = "pk"
+    for_platform = ~Q(role="employee")
+    for_support = True
 
     def with_tenant(self) -> "UserQuerySet":
         """Bring the tenant along in the same query: nearly every page needs its time zone."""
@@ -53,6 +57,12 @@ class AuditEventQuerySet(ScopedQuerySet["AuditEvent"]):
 
     tenant_path = "tenant_id"
     user_path = "actor_id"
+    for_platform = (
+        Q(kind__startswith="tenants.")
+        | Q(kind__startswith="support_accesses.")
+        | Q(kind__startswith="access.")
+        | Q(kind="export.archive")
+    )
 
     def in_scope(self) -> Self:
         """Keep what the scope reaches. Of what somebody did in a tenant, nothing once they have left it."""
@@ -80,3 +90,23 @@ class SessionQuerySet(ScopedQuerySet["Session"]):
 
     tenant_path = "tenant"
     user_path = "user"
+
+
+class SupportAccessQuerySet(ScopedQuerySet["SupportAccess"]):
+    """Sets of accesses of platform admins to the records of a tenant: seen by its admins, too."""
+
+    tenant_path = "tenant"
+    user_path = None
+    for_platform = Q()
+
+    def live(self) -> Self:
+        """Keep those that last at present, by PostgreSQL's clock, as its policies do."""
+        return self.filter(ended_at__isnull=True, ends_at__gt=StatementNow())
+
+
+class StatementNow(Now):
+    """The present of a statement, and not of the transaction, which may have begun before."""
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        """Return the SQL."""
+        return self.as_sql(compiler, connection, template="CLOCK_TIMESTAMP()", **context)

@@ -51,6 +51,7 @@ class Kind(models.TextChoices):
             Kind.EXPORTS: Q(kind__startswith="export."),
             Kind.OPERATOR: Q(actor_role=Role.PLATFORM_ADMIN)
             | Q(kind__startswith="access.")
+            | Q(kind__startswith="support_accesses.")
             | Q(door__in=("command", "migration", "import")),
         }[self]
 
@@ -159,8 +160,8 @@ def _named(ids: Iterable[int | None]) -> dict[int, str]:
 
 
 def _line(event: AuditEvent, entry: HistoryEntry, users: dict[int, str], tenant: Tenant) -> Line:
-    is_about_user = event.kind.startswith(ABOUT_USERS)
-    is_own = is_about_user and event.subject_id is not None and event.subject_id == event.actor_id
+    is_about_user = event.kind.startswith(ABOUT_USERS) and event.subject_id is not None
+    is_own = is_about_user and event.subject_id == event.actor_id
     user = event.subject_id if is_about_user and event.subject_id in users else None
     if is_about_user:
         whom = users.get(event.subject_id or 0) or _name_in(event)

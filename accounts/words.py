@@ -10,9 +10,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts import devices
-from accounts.models import AuditEvent, Role, RoleCode, User, UserStatus
+from accounts.models import AuditEvent, Role, RoleCode, SupportAccess, User, UserStatus
 from tenants.admin import HistoryEntry
-from tenants.models import Tenant
+from tenants.models import Tenant, TenantStatus
 
 # What is told as “before → after”, by column.
 SHOWN: Final = {
@@ -27,12 +27,20 @@ SHOWN: Final = {
     "name": gettext_lazy("Name of the company"),
     "contact_email": gettext_lazy("Contact e-mail address"),
     "time_zone": gettext_lazy("Time zone"),
+    "ends_at": gettext_lazy("Until"),
+    "reason": gettext_lazy("Reason"),
 }
-CHOICES: Final[dict[str, dict[str, Any]]] = {"role": dict(Role.choices), "status": dict(UserStatus.choices)}
+CHOICES: Final[dict[str, dict[str, Any]]] = {
+    "role": dict(Role.choices),
+    "status": {**dict(UserStatus.choices), **dict(TenantStatus.choices)},
+}
 MADE: Final = {
     User._meta.db_table: gettext_lazy("The account was made."),
     RoleCode._meta.db_table: gettext_lazy("The code was made."),
     Tenant._meta.db_table: gettext_lazy("The tenant was made."),
+    SupportAccess._meta.db_table: gettext_lazy(
+        "An access to the records of the company was begun, to read them."
+    ),
 }
 HAPPENED: Final = {
     "sign_in": gettext_lazy("Signed in."),
@@ -45,6 +53,11 @@ HAPPENED: Final = {
     "sessions.ended_others": gettext_lazy("Signed out on all other devices."),
     "sessions.ended_all": gettext_lazy("Signed out on all devices."),
     "export.month": gettext_lazy("Downloaded a month."),
+    "export.archive": gettext_lazy("Downloaded all records, as an archive."),
+    "access.month": gettext_lazy("Looked at everybody's month, as operator."),
+    "access.employee": gettext_lazy("Looked at somebody's month, as operator."),
+    "access.quarantine": gettext_lazy("Looked at rows that the import had refused, as operator."),
+    "access.archive": gettext_lazy("Asked for all records, as operator."),
 }
 # What such an event tells besides, as it is.
 DETAILS: Final = ("month", "file")
@@ -77,7 +90,7 @@ def _what(event: AuditEvent) -> Iterator[str]:
         yield from (str(after[detail]) for detail in DETAILS if after.get(detail))
     elif verb == "insert":
         yield str(MADE.get(table, ""))
-        for column in ("email", "role", "expires_at", "max_uses"):
+        for column in ("email", "role", "expires_at", "max_uses", "ends_at", "reason"):
             if after.get(column) is not None:
                 yield f"{SHOWN[column]}: {_value(column, after[column])}"
     elif verb == "delete":
@@ -103,6 +116,8 @@ def _changes(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
         )
     if "session_epoch" in after:
         yield _("All sessions were ended.")
+    if after.get("ended_at"):
+        yield _("The access to the records was ended early.")
     if after.get("is_disabled"):
         yield _("Disabled.")
 
@@ -112,7 +127,7 @@ def _value(column: str, value: Any) -> str:
         return "–"
     if column in CHOICES:
         return str(CHOICES[column].get(value, value))
-    if column in ("expires_at", "locked_until"):
+    if column in ("expires_at", "locked_until", "ends_at"):
         instant = dt.datetime.fromisoformat(value)
         return date_format(timezone.localtime(instant), "DATETIME_FORMAT")
     return str(value)

@@ -1,5 +1,5 @@
-"""What the apps of Django's admin look for here: each registers with the tenant admin's site."""
+"""What the apps of Django's admin look for here: each registers with the site that it belongs to."""
 
-from attendance import months_admin, work_sessions_admin
+from attendance import archive_admin, months_admin, platform_admin, work_sessions_admin
 
-__all__ = ["months_admin", "work_sessions_admin"]
+__all__ = ["archive_admin", "months_admin", "platform_admin", "work_sessions_admin"]

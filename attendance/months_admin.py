@@ -12,11 +12,12 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
-from accounts import audit
+from accounts import audit, support
 from accounts.admin_site import acting, tenant_of, tenant_site
 from accounts.models import User
 from attendance import charts, exports, tenant_reports, words
 from attendance.exports import Encoding, Export, Table
+from attendance.listing import AskedList, Head, page_number
 from attendance.months import Month
 from attendance.tenant_reports import EmployeeMonth, Part, Sort, State, TenantMonth
 from tenants.models import Tenant
@@ -30,7 +31,7 @@ OF_ANY_MONTH: Final = frozenset({State.FORGOT, State.SUSPENDED})
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
+class Asked(AskedList):
     """What the address of the month's page asks for. Whatever it does not know it passes over."""
 
     month: Month
@@ -54,7 +55,7 @@ class Asked:
             state=State(state) if state in State else None,
             sort=Sort(sort) if sort in Sort else Sort.NAME,
             descending=said.get("order") == "desc",
-            page=int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1,
+            page=page_number(page),
         )
 
     @property
@@ -70,15 +71,6 @@ class Asked:
         }
         return {name: value for name, value in said.items() if value}
 
-    def url(self, **changes: Any) -> str:
-        """Return the address of the same page but for some of it; from its first page on."""
-        return f"?{urlencode(dataclasses.replace(self, **{'page': 1, **changes}).parameters)}"
-
-    @property
-    def hidden(self) -> list[tuple[str, str]]:
-        """What the form to search with keeps."""
-        return [(name, value) for name, value in self.parameters.items() if name not in ("q", "page")]
-
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
@@ -89,16 +81,6 @@ class Choice:
     url: str
     is_chosen: bool
     is_warning: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Head:
-    """A column's head; with an address, the list can be ordered by it."""
-
-    label: Text
-    name: str
-    url: str = ""
-    order: str = ""  # as aria-sort has it
 
 
 @tenant_site.page("", name="index", label=_("This month"), order=0)
@@ -130,6 +112,7 @@ def tenant_month_page(request: HttpRequest) -> HttpResponse:
         "show_all": asked.url(search="", state=None),
         "steps": _steps(page, lambda month: f"{index}?month={month}", index),
         "files": _files(asked.month),
+        "accesses": list(support.live_of(tenant)),
     }
     return tenant_site.render(request, "admin/attendance/month.html", context)
 
@@ -303,10 +286,7 @@ def _tiles(page: TenantMonth) -> list[dict[str, Any]]:
 
 def _heads(asked: Asked) -> list[Head]:
     def sortable(sort: Sort, label: Text) -> Head:
-        is_chosen = asked.sort is sort
-        descending = not asked.descending if is_chosen else sort in DESCENDING_AT_FIRST
-        order = ("descending" if asked.descending else "ascending") if is_chosen else ""
-        return Head(label, str(sort), asked.url(sort=sort, descending=descending), order)
+        return asked.head(sort, label, descending_at_first=sort in DESCENDING_AT_FIRST)
 
     heads = [
         sortable(Sort.NAME, _("Name")),

@@ -20,6 +20,7 @@ class WorkSessionQuerySet(ScopedQuerySet["WorkSession"]):
 
     tenant_path = "user__tenant"
     user_path = "user"
+    for_support = True
 
     def of(self, user: "User") -> "WorkSessionQuerySet":
         """Keep one user's, as far as they are in scope."""
@@ -53,3 +54,4 @@ class WorkSessionHistoryQuerySet(ScopedQuerySet["WorkSessionHistory"]):
 
     tenant_path = "user__tenant"
     user_path = "user"
+    for_support = True

@@ -31,6 +31,8 @@ class TenantStatus(models.TextChoices):
 
     ACTIVE = "active", _("active")
     SUSPENDED = "suspended", _("suspended")
+    # For good, once everything was exported: its records stay for as long as they have to be kept.
+    CLOSED = "closed", _("closed")
 
 
 class Tenant(models.Model):

@@ -1,6 +1,7 @@
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from django.db import models
+from django.db.models import Q
 
 from tenants import scope
 from tenants.scope import Reach
@@ -17,6 +18,9 @@ class ScopedQuerySet(models.QuerySet[Model_co]):
     # The paths from a row to what a scope reaches. None: nobody's own, only the tenant's.
     tenant_path: ClassVar[str]
     user_path: ClassVar[str | None]
+    # What of it a platform admin sees without an access to a tenant, and whether with one. None: nothing.
+    for_platform: ClassVar[Q | None] = None
+    for_support: ClassVar[bool] = False
 
     def in_scope(self) -> Self:
         """Keep what the scope reaches. NoScopeError without one.
@@ -30,6 +34,10 @@ class ScopedQuerySet(models.QuerySet[Model_co]):
                 return self.all()
             case Reach.TENANT:
                 return self.filter(**{self.tenant_path: found.tenant})
+            case Reach.PLATFORM:
+                return self.none() if self.for_platform is None else self.filter(self.for_platform)
+            case Reach.SUPPORT:
+                return self.filter(**{self.tenant_path: found.tenant}) if self.for_support else self.none()
             case _own if self.user_path is None:
                 return self.none()
             case _own:
@@ -42,3 +50,5 @@ class TenantQuerySet(ScopedQuerySet["Tenant"]):
 
     tenant_path = "pk"
     user_path = "users"
+    for_platform = Q()
+    for_support = True

@@ -34,6 +34,8 @@ class Reach(enum.StrEnum):
 
     OWN = "own"  # one user's own rows
     TENANT = "tenant"  # one tenant's
+    PLATFORM = "platform"  # tenants, their admins, what was done to them: no employee, no work session
+    SUPPORT = "support"  # one tenant's, to be read only, as long as a platform admin's access lasts
     ALL = "all"
 
 
@@ -72,8 +74,10 @@ class Scope:
         """ValueError for a reach without what it reaches."""
         if self.reach is Reach.OWN and self.user is None:
             raise ValueError("a scope of one's own rows names the user")
-        if self.reach is Reach.TENANT and self.tenant is None:
+        if self.reach in (Reach.TENANT, Reach.SUPPORT) and self.tenant is None:
             raise ValueError("a scope of a tenant's rows names the tenant")
+        if self.reach in (Reach.PLATFORM, Reach.SUPPORT) and self.user is None:
+            raise ValueError("a scope of the platform names the platform admin")
         if self.reach is Reach.ALL and not (self.reason and self.reason.strip()):
             raise ValueError("a scope of all tenants' rows names the reason")
 

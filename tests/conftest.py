@@ -124,6 +124,11 @@ def without_scope() -> None:
     """Ask for this to begin without any scope, as every process does."""
 
 
+def platform_scope(user: User) -> Scope:
+    """What the pages of a platform admin are shown in."""
+    return Scope(reach=Reach.PLATFORM, door=Door.ADMIN, user=user.pk)
+
+
 def own_scope(user: User) -> Scope:
     """What the pages of this user are shown in."""
     return Scope(reach=Reach.OWN, door=Door.CLOCK, tenant=user.tenant_id, user=user.pk)
@@ -185,6 +190,26 @@ def employee(make_user: MakeUser) -> User:
 def employee_client(client: Client, employee: User) -> Client:
     """A browser, without scripts, in which the employee is signed in."""
     client.force_login(employee)
+    return client
+
+
+@pytest.fixture
+def operator(db: None) -> User:
+    """A platform admin."""
+    return User.objects.create_user(
+        email="operator@example.com",
+        password=PASSWORD,
+        role=Role.PLATFORM_ADMIN,
+        last_name="運営",
+        first_name="太郎",
+    )
+
+
+@pytest.fixture
+def platform(operator: User) -> Client:
+    """A browser, without scripts, in which the platform admin is signed in."""
+    client = Client()
+    client.force_login(operator)
     return client
 
 

@@ -233,7 +233,7 @@ class TestRefusals:
         refused(f"UPDATE users SET {change}", constraint)
 
     def test_of_tenants(self, tenant: Tenant, refused: Refused) -> None:
-        refused("UPDATE tenants SET status = 'closed'", "tenants_status_check")
+        refused("UPDATE tenants SET status = 'gone'", "tenants_status_check")
         refused(f"INSERT INTO tenants (tenant_uid) VALUES ('{tenant.tenant_uid}')", "tenants_tenant_uid_key")
 
     @pytest.mark.parametrize(
@@ -340,7 +340,8 @@ class TestMigratingBack:
                 "SELECT polname || ' on ' || polrelid::regclass FROM pg_policy"
                 " WHERE polrelid <> 'tenants'::regclass"
                 " UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"
-                " AND proname NOT IN ('refuse_overlapping_work_sessions', 'end_sessions_of_tenant')"
+                " AND proname NOT IN"
+                " ('refuse_overlapping_work_sessions', 'end_sessions_of_tenant', 'refuse_state_of_tenant')"
                 " AND proname !~ '^scope'"
             )
 

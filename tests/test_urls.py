@@ -81,7 +81,7 @@ def test_what_is_open(client: Client, db: None, name: str) -> None:
     assert [answer for answer in answers if "next=" in answer.get("Location", "")] == []
 
 
-OFFICE = {name for name, path in URLS.items() if path.startswith("/admin/")}
+OFFICE = {name for name, path in URLS.items() if path.startswith(("/admin/", "/platform/"))}
 
 
 @pytest.mark.parametrize("name", sorted(set(URLS) - OFFICE - {"attendance:home"}))
@@ -92,7 +92,7 @@ def test_each_page_has_one_address_without_a_slash_at_its_end(employee_client: C
 
 @pytest.mark.parametrize("name", sorted(OFFICE))
 def test_each_page_of_the_admin_ends_with_a_slash_and_each_file_with_its_kind(name: str) -> None:
-    assert URLS[name].endswith(("/", ".svg", ".png", ".csv", ".xlsx"))
+    assert URLS[name].endswith(("/", ".svg", ".png", ".csv", ".xlsx", ".zip"))
 
 
 @pytest.mark.parametrize(

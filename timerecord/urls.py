@@ -2,12 +2,14 @@ from django.urls import include, path
 
 from accounts.account_views import set_language
 from accounts.admin_site import tenant_site
+from accounts.platform_site import platform_site
 from timerecord.core import health
 
 urlpatterns = [
     path("", include("attendance.urls")),
     path("", include("accounts.urls")),
     path("admin/", tenant_site.urls),
+    path("platform/", platform_site.urls),
     path("language", set_language, name="set_language"),
     path("healthz", health.alive, name="alive"),
     path("readyz", health.ready, name="ready"),

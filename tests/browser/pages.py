@@ -9,13 +9,15 @@ from typing import Any
 import time_machine
 from playwright.sync_api import FilePayload
 
-from accounts import tokens
+from accounts import support, tokens
 from accounts.models import Role, RoleCode, ThrottleCounter, User, UserStatus
 from accounts.registration_views import RESETS_PER_NETWORK
 from accounts.tokens import Purpose
-from tenants.models import Tenant
+from attendance.import_models import ImportedRow, ImportSource, QuarantinedRow
+from tenants import scope
+from tenants.models import Tenant, TenantStatus
 from tests.browser.person import Person
-from tests.conftest import MakeSession, MakeUser
+from tests.conftest import MakeSession, MakeUser, platform_scope
 from timerecord.core import clock
 
 Visit = Callable[..., Person]
@@ -378,6 +380,162 @@ def _send(person: Person, **fields: str) -> None:
         person.page.locator("main form button.primary").click()
 
 
+def platform_tenants(stage: Stage) -> Person:
+    """One in each state, and one with a name that nothing can break."""
+    person = _at_the_platform(stage)
+    _import_of_old_database()
+    for state in TenantStatus:
+        Tenant.objects.create(name=f"{state.label}", status=state)
+    Tenant.objects.create(name=LONG_NAME, contact_email=f"{'x' * 60}@{'x' * 60}.example.com")
+    stage.make_session("2026-11-19 09:00", "2026-11-19 17:00")
+    return person.open("/platform/")
+
+
+def platform_tenants_none(stage: Stage) -> Person:
+    person = _at_the_platform(stage)
+    Tenant.objects.all().delete()
+    return person.open("/platform/")
+
+
+def platform_tenant(stage: Stage) -> Person:
+    person = _at_the_platform(stage)
+    stage.make_user(role=Role.TENANT_ADMIN, email=f"{'x' * 60}@{'x' * 60}.example.com")
+    stage.make_session("2026-11-19 09:00", "2026-11-19 17:00")
+    _import_of_old_database()
+    _access(person, stage)
+    return person.open(_of_tenant("change"))
+
+
+def platform_create(stage: Stage) -> Person:
+    return _at_the_platform(stage).open("/platform/tenants/tenant/add/")
+
+
+def platform_create_refused(stage: Stage) -> Person:
+    return _press_main(platform_create(stage))
+
+
+def platform_first_password(stage: Stage) -> Person:
+    person = platform_create(stage)
+    given = {"name": LONG_NAME[:90], "last_name": "森", "first_name": "桜子", "email": "new@example.com"}
+    for name, text in given.items():
+        person.page.locator(f"input[name={name}]").fill(text)
+    return _press_main(person)
+
+
+def platform_suspend_refused(stage: Stage) -> Person:
+    return _press_main(_at_the_platform(stage).open(_of_tenant("suspend")))
+
+
+def platform_close_refused(stage: Stage) -> Person:
+    person = _at_the_platform(stage)
+    Tenant.objects.update(status=TenantStatus.SUSPENDED)
+    return _press_main(person.open(_of_tenant("close")))
+
+
+def platform_access(stage: Stage) -> Person:
+    return _at_the_platform(stage).open(_of_tenant("access"))
+
+
+def platform_quarantine(stage: Stage) -> Person:
+    person = _at_the_platform(stage)
+    _import_of_old_database()
+    return person.open(_of_tenant("quarantine"))
+
+
+def platform_quarantine_with_access(stage: Stage) -> Person:
+    person = platform_quarantine(stage)
+    _access(person, stage)
+    return person.open(_of_tenant("quarantine"))
+
+
+def platform_imports(stage: Stage) -> Person:
+    person = _at_the_platform(stage)
+    _import_of_old_database()
+    return person.open("/platform/imports/")
+
+
+def platform_accesses(stage: Stage) -> Person:
+    person = _at_the_platform(stage)
+    _access(person, stage)
+    return person.open("/platform/accesses/")
+
+
+def platform_month(stage: Stage) -> Person:
+    person = _at_the_platform(stage)
+    stage.make_session("2026-11-19 09:00", "2026-11-19 17:00")
+    stage.make_user(last_name=LONG_NAME, first_name=LONG_NAME)
+    _access(person, stage)
+    return person.open(f"/platform/support/{_tenant().pk}/?month=2026-11")
+
+
+def platform_employee(stage: Stage) -> Person:
+    person = platform_month(stage)
+    stage.make_session("2026-11-18 22:00", "2026-11-19 06:00")
+    person.link("佐藤 花子").click()
+    return person
+
+
+def platform_history(stage: Stage) -> Person:
+    person = _at_the_platform(stage)
+    _access(person, stage)
+    return person.open(_of_tenant("history"))
+
+
+def admin_looked_at(stage: Stage) -> Person:
+    """While an operator reads the records."""
+    _access(_at_the_platform(stage), stage)
+    stage.make_session("2026-11-19 09:00", "2026-11-19 17:00")
+    return _at_the_desk(stage).open("/admin/")
+
+
+def _at_the_platform(stage: Stage) -> Person:
+    operator = stage.make_user(
+        role=Role.PLATFORM_ADMIN,
+        tenant=None,
+        email="operator@example.com",
+        last_name="運営",
+        first_name="太郎",
+    )
+    return stage.visit(operator)
+
+
+def _of_tenant(page: str) -> str:
+    return f"/platform/tenants/tenant/{_tenant().pk}/{page}/"
+
+
+def _access(_person: Person, stage: Stage) -> None:
+    operator = User.objects.get(email="operator@example.com")
+    with scope.enter(platform_scope(operator)):
+        support.begin(_tenant(), operator, reason="お問い合わせ 12 の調査", minutes=60)
+
+
+def _import_of_old_database() -> None:
+    moved = {"read": 1234, "moved": 1230, "refused": 4}
+    source = ImportSource.objects.create(
+        digest="d" * 64, file_name="attendance.db", generation=3, row_counts={"work_sessions": moved}
+    )
+    ImportedRow.objects.create(
+        source=source, table_name="tenants", legacy_id=1, row_id=_tenant().pk, digest=b"x"
+    )
+    for number, (table, code, tenant) in enumerate(
+        [
+            ("work_sessions", "overlap", _tenant().pk),
+            ("users", "taken", _tenant().pk),
+            ("users", "no_parent", None),
+        ]
+    ):
+        QuarantinedRow.objects.create(
+            source=source,
+            tenant=tenant,
+            table_name=table,
+            legacy_id=number,
+            row={"id": number, "start_time": "2019-01-01T09:00:00.000Z"},
+            reason_code=code,
+            reason="overlaps with work session 6",
+            digest=bytes([number]),
+        )
+
+
 PAGES = {
     page.__name__: page
     for page in (
@@ -432,6 +590,23 @@ PAGES = {
         admin_code,
         admin_code_sheet,
         admin_refused,
+        admin_looked_at,
+        platform_tenants,
+        platform_tenants_none,
+        platform_tenant,
+        platform_create,
+        platform_create_refused,
+        platform_first_password,
+        platform_suspend_refused,
+        platform_close_refused,
+        platform_access,
+        platform_quarantine,
+        platform_quarantine_with_access,
+        platform_imports,
+        platform_accesses,
+        platform_month,
+        platform_employee,
+        platform_history,
         not_found,
         not_allowed,
         form_too_old,

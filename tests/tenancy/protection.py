@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from django.db import models
 
-from accounts.models import Session, User
+from accounts.models import Session, SupportAccess, User
 from attendance.corrections import Times
 from attendance.models import WorkSession
 from tenants.models import Tenant
@@ -20,6 +20,7 @@ class Guard(enum.Enum):
     OWN = "the signed-in person's own"
     OBJECT = "those of the row that the URL names, for those who may see it; 404 for everybody else"
     ADMIN = "a tenant's, for its admins, of a row that the URL names, too; 403 for everybody else"
+    PLATFORM = "tenants and their admins, and no records, for platform admins; 403 for everybody else"
 
 
 # Who knocks: world.World has everybody but the last.
@@ -34,6 +35,7 @@ SIGNED_IN = (
 )
 LOCKED_OUT = ("suspended", "nobody")
 TENANT_ADMINS = frozenset({"own_admin", "other_admin"})
+PLATFORM_ADMINS = frozenset({"platform_admin"})
 VISITORS = (*SIGNED_IN, *LOCKED_OUT)
 
 
@@ -47,9 +49,10 @@ class Protection:
 
     `get` and `post` are the statuses for those who may, `unless` has the exceptions. An OBJECT's `kwargs`
     name a row of `world.themselves`, whom those in `may` may see, with the marks of those in `shows`; an
-    ADMIN's, where there are any, a row of the tenant `world.here`. `data` are what a POST says, with ids of
-    other people's rows, or of another tenant's, wherever the form takes any. `changes` are the tables in
-    which it may change other people's rows all the same; an ADMIN changes its tenant's and no others.
+    ADMIN's or PLATFORM's, where there are any, a row of the tenant `world.here`, or that tenant. `data` are
+    what a POST says, with ids of other people's rows, or of another tenant's, wherever the form takes any.
+    `changes` are the tables in which it may change other people's rows all the same; an ADMIN changes its
+    tenant's and no others. What `looks` into the records of the tenant that it names shows its people's.
     """
 
     guard: Guard
@@ -61,6 +64,7 @@ class Protection:
     may: frozenset[str] = frozenset()
     shows: frozenset[str] = frozenset()
     changes: frozenset[str] = frozenset()
+    looks: bool = False
 
 
 def session_of(user: User) -> str:
@@ -200,6 +204,7 @@ class AdminPage:
     get: int
     post: int
     data: Callable[[World], dict[str, object]] = _nothing
+    changes: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -221,20 +226,22 @@ class Admin:
     def urls(self, site: str, model: str) -> Iterator[tuple[str, Protection]]:
         """Yield what its URLs promise, by name."""
         prefix = f"{site}:{model.replace('.', '_').lower()}"
+        guard = Guard.PLATFORM if site == "platform" else Guard.ADMIN
         pages = {"changelist": AdminPage(get=200, post=200), **self.list_pages}
         for name, page in pages.items():
             yield (
                 f"{prefix}_{name}",
-                Protection(guard=Guard.ADMIN, get=page.get, post=page.post, data=page.data),
+                Protection(guard=guard, get=page.get, post=page.post, data=page.data, changes=page.changes),
             )
         for name, page in {"history": AdminPage(get=200, post=200), **self.row_pages}.items():
             yield (
                 f"{prefix}_{name}",
                 Protection(
-                    guard=Guard.ADMIN,
+                    guard=guard,
                     get=page.get,
                     post=page.post,
                     data=page.data,
+                    changes=page.changes,
                     kwargs=lambda world: {"object_id": self.row(world).pk},
                 ),
             )
@@ -273,6 +280,14 @@ def _corrected_here(world: World) -> dict[str, object]:
     there = {"user": world.other_employee.user.pk, "id": world.other_employee.past.pk}
     times = {"start": "2026-11-20T09:00", "end": "2026-11-20T11:59"}
     return {**_ended_here(world), **times, **there}
+
+
+def _why(_world: World) -> dict[str, object]:
+    return {"reason": "x"}
+
+
+def _access_here(world: World) -> int:
+    return SupportAccess.objects.filter(tenant=world.here).values_list("pk", flat=True)[0]
 
 
 # Model admins by "site:app.Model".
@@ -319,8 +334,63 @@ ADMINS: dict[str, Admin] = {
         },
     ),
 }
+ADMINS["platform:tenants.Tenant"] = Admin(
+    rows=lambda _world, tenant: [tenant],
+    list_pages={
+        "changelist": AdminPage(get=302, post=302),
+        # An address that somebody has: nothing is made.
+        "add": AdminPage(get=200, post=200, data=_their_address),
+    },
+    row_pages={
+        "change": AdminPage(get=200, post=405),
+        "quarantine": AdminPage(get=200, post=405),
+        "suspend": AdminPage(get=200, post=303, data=_why, changes=frozenset({"tenants"})),
+        "access": AdminPage(get=200, post=303, data=lambda world: {**_why(world), "minutes": 15}),
+        # Not to be done to a tenant that is active and in use.
+        "restore": AdminPage(get=303, post=303, data=_why),
+        "close": AdminPage(get=303, post=303, data=_why),
+        "reopen": AdminPage(get=303, post=303, data=_why),
+        "password": AdminPage(get=303, post=303, data=_why),
+    },
+)
+
+
+def _here(world: World) -> dict[str, object]:
+    return {"tenant_id": world.here.pk}
+
+
 URLS.update(
     {
+        "platform:index": Protection(guard=Guard.PLATFORM, get=200, post=405),
+        "platform:imports": Protection(guard=Guard.PLATFORM, get=200, post=405),
+        "platform:accesses": Protection(guard=Guard.PLATFORM, get=200, post=405),
+        "platform:jsi18n": Protection(guard=Guard.PLATFORM, get=200, post=405),
+        "platform:autocomplete": Protection(guard=Guard.PLATFORM, get=403, post=403),
+        # Here an access lasts: what is in the tenant may be seen, test_platform.py tries the other one.
+        "platform:support_month": Protection(
+            guard=Guard.PLATFORM, get=200, post=405, kwargs=_here, looks=True
+        ),
+        "platform:support_employee": Protection(
+            guard=Guard.PLATFORM,
+            get=200,
+            post=405,
+            kwargs=lambda world: {**_here(world), **_month_here(world)},
+            looks=True,
+        ),
+        "platform:support_archive": Protection(
+            guard=Guard.PLATFORM, get=200, post=405, kwargs=_here, looks=True
+        ),
+        "platform:support_end": Protection(
+            guard=Guard.PLATFORM,
+            get=405,
+            post=303,
+            kwargs=_here,
+            changes=frozenset({"support_accesses"}),
+        ),
+        "admin:archive": Protection(guard=Guard.ADMIN, get=200, post=405),
+        "admin:support_end": Protection(
+            guard=Guard.ADMIN, get=405, post=303, kwargs=lambda world: {"access_id": _access_here(world)}
+        ),
         "admin:index": Protection(guard=Guard.ADMIN, get=200, post=405),
         "admin:month_xlsx": Protection(guard=Guard.ADMIN, get=200, post=405),
         "admin:month_csv": Protection(guard=Guard.ADMIN, get=200, post=405),
@@ -338,7 +408,8 @@ URLS.update(
                 "tenant": world.there.pk,
             },
         ),
-        "admin:audit": Protection(guard=Guard.ADMIN, get=200, post=405),
+        # Who of the platform did what to the tenant.
+        "admin:audit": Protection(guard=Guard.ADMIN, get=200, post=405, shows=frozenset({"platform_admin"})),
         "admin:jsi18n": Protection(guard=Guard.ADMIN, get=200, post=405),
         # 403 without a field that asks: test_every_admin.py asks for each.
         "admin:autocomplete": Protection(guard=Guard.ADMIN, get=403, post=403),
@@ -360,6 +431,7 @@ TABLES: dict[str, str] = {
     "import_sources": "",  # the platform's alone, like the next
     "imported_rows": "",
     "import_quarantine": "tenant",
+    "support_accesses": "tenant_id",
     "errands": "",  # whether their addresses are anybody's is looked at when they are done
 }
 # What runs as the owner and can be called by the application, and why that harms nobody.
@@ -367,6 +439,15 @@ FUNCTIONS: dict[str, str] = {
     "scope": "tells the scope of the transaction, once its seal is verified",
     "record_event": "writes sign-ins, about people whom the scope reaches",
     "users_in_scope": "ids of the users whom the scope reaches, for policies",
+    "scope_platform": "whether the scope is a platform admin's, who still is one",
+    "scope_support": "the tenant of an access that lasts, of a platform admin who still is one",
+    "record_tenant_event": "writes downloads and looks from outside, about the tenant of the scope",
+    "tenant_figures": "numbers and dates of tenants, to the platform",
+    "tenant_details": "likewise, of one",
+    "tenant_changes": "how often a tenant's records were changed, to who may read them and to the platform",
+    "hold_records": "the same to the platform, which keeps the tenant's records from changing meanwhile",
+    "quarantine_summary": "how much imports refused, to the platform",
+    "quarantine_of": "which rows an import refused, and nothing that stands in them, to the platform",
     "read_session": "one session, to whoever knows its id; its data are signed, and good for no other",
     "create_session": "makes one, which is none without data that the application signed for its id",
     "replace_session": "changes one, for whoever knows its id; data that are not signed for it end it",

@@ -15,7 +15,16 @@ from django.urls.resolvers import RegexPattern
 from django.utils.html import escape
 
 from tests.conftest import EVERYTHING
-from tests.tenancy.protection import LOCKED_OUT, TABLES, TENANT_ADMINS, URLS, VISITORS, Guard, Protection
+from tests.tenancy.protection import (
+    LOCKED_OUT,
+    PLATFORM_ADMINS,
+    TABLES,
+    TENANT_ADMINS,
+    URLS,
+    VISITORS,
+    Guard,
+    Protection,
+)
 from tests.tenancy.world import World, told
 from tests.test_urls import patterns
 
@@ -169,6 +178,8 @@ def expected(protection: Protection, method: str, visitor: str, *, names_a_row: 
         return 404
     if protection.guard is Guard.ADMIN and visitor not in TENANT_ADMINS:
         return 403
+    if protection.guard is Guard.PLATFORM and visitor not in PLATFORM_ADMINS:
+        return 403
     if protection.guard is Guard.ADMIN and names_a_row and visitor != "own_admin" and status != 405:
         return 404
     return status
@@ -184,9 +195,25 @@ def allowed(world: World, protection: Protection, visitor: str) -> set[str]:
     if protection.guard is Guard.ADMIN and visitor in TENANT_ADMINS:
         colleagues = (p for p in world.people.values() if p.user.tenant_id == me.user.tenant_id)
         marks |= {mark for colleague in colleagues for mark in colleague.marks}
+        for shown in protection.shows:
+            marks |= world.people[shown].marks
+    if protection.guard is Guard.PLATFORM and visitor in PLATFORM_ADMINS:
+        marks |= whom_the_platform_knows(world)
+        if protection.looks:
+            here = (p for p in world.people.values() if p.user.tenant_id == world.here.pk)
+            marks |= {mark for person in here for mark in person.marks}
     if visitor in protection.may:
         for shown in {"themselves", *protection.shows}:
             marks |= world.people[shown].marks
+    return marks
+
+
+def whom_the_platform_knows(world: World) -> set[str]:
+    """Return the marks of tenants and their admins, but for what an admin has as somebody who works."""
+    marks = {str(tenant.name) for tenant in (world.here, world.there)}
+    marks |= {str(tenant.contact_email) for tenant in (world.here, world.there)}
+    for admin in (world.own_admin.user, world.other_admin.user):
+        marks |= {str(admin.last_name), str(admin.first_name), admin.email}
     return marks
 
 

@@ -11,7 +11,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import connection
 from psycopg import sql
 
-from accounts.models import Errand, PasswordReset, Role, RoleCode, User, UserStatus
+from accounts.models import Errand, PasswordReset, Role, RoleCode, SupportAccess, User, UserStatus
 from accounts.session_store import SessionStore
 from attendance.import_models import ImportedRow, ImportSource, QuarantinedRow
 from attendance.models import WorkSession
@@ -38,6 +38,10 @@ class Person:
     @property
     def own(self) -> Scope:
         return Scope(reach=Reach.OWN, door=Door.CLOCK, tenant=self.user.tenant_id, user=self.user.pk)
+
+    @property
+    def platform(self) -> Scope:
+        return Scope(reach=Reach.PLATFORM, door=Door.ADMIN, user=self.user.pk)
 
     @property
     def admin(self) -> Scope:
@@ -145,9 +149,6 @@ def make_world() -> World:
             assert someone.past.end_time
             someone.past.end_time += dt.timedelta(minutes=1)
             someone.past.save()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT to_char(at AT TIME ZONE 'Asia/Tokyo', 'HH24:MI') FROM work_session_history")
-        world.minutes.update(row[0] for row in cursor.fetchall())
     waits = {"email": world.other_employee.user.email}
     Errand.objects.create(kind="reset", details=waits, due_at=dt.datetime(9999, 1, 1, tzinfo=dt.UTC))
     source = ImportSource.objects.create(digest="d" * 64, file_name="old.db", generation=3)
@@ -159,6 +160,24 @@ def make_world() -> World:
         ImportedRow.objects.create(
             source=source, table_name="tenants", legacy_id=tenant.pk, row_id=tenant.pk, digest=b"x"
         )
+    operator = world.platform_admin
+    with scope.enter(operator.platform):
+        for tenant in (here, there):
+            access = SupportAccess.objects.create(
+                tenant=tenant,
+                user=operator.user,
+                reason=f"look-{tenant.pk}",
+                minutes=60,
+            )
+    with scope.enter(operator.platform):
+        SupportAccess.objects.filter(pk=access.pk).update(ended_at=NOW)  # there; here it lasts
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT to_char(at AT TIME ZONE 'Asia/Tokyo', 'HH24:MI') FROM ("
+            "SELECT at FROM work_session_history UNION ALL SELECT at FROM audit_events"
+            " UNION ALL SELECT unnest(ARRAY[started_at, ends_at, ended_at]) FROM support_accesses) AS made"
+        )
+        world.minutes.update(row[0] for row in cursor.fetchall() if row[0])
     world.suspended.user.status = UserStatus.SUSPENDED
     world.suspended.user.save(update_fields=["status"])
     return world

@@ -1,0 +1,12 @@
+SET LOCAL lock_timeout = '5s';
+DROP POLICY operator ON import_sources;
+DROP POLICY operator ON imported_rows;
+DROP POLICY support ON import_quarantine;
+DROP FUNCTION quarantine_of(bigint, bigint, integer);
+DROP FUNCTION quarantine_summary();
+DROP FUNCTION hold_records(bigint);
+DROP FUNCTION tenant_changes(bigint);
+DROP FUNCTION tenant_details(bigint);
+DROP FUNCTION tenant_figures(bigint[], integer);
+DROP FUNCTION require_platform();
+DROP FUNCTION refuse_records_of_closed() CASCADE;
