@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
 from accounts.admin_site import tenant_of, tenant_site
@@ -19,8 +20,6 @@ from tenants.forms import SettingsForm, offset_of
 from tenants.models import Tenant
 from timerecord.core import clock
 
-# How long work sessions and their history are kept at least. Article 109 of Japan's Labour Standards Act.
-RETENTION_YEARS: Final = 5
 CONFIRMED: Final = "confirmed"  # in the form: the zone that was asked about
 
 
@@ -45,7 +44,7 @@ def settings_page(request: HttpRequest) -> HttpResponse:
         "form": form,
         "stored": tenant,
         "employees": active.filter(role=Role.EMPLOYEE).count(),
-        "retention_years": RETENTION_YEARS,
+        "retention": _kept_for(tenant.retention_months),
     }
     return tenant_site.render(request, "admin/tenants/settings.html", context)
 
@@ -63,6 +62,22 @@ def _question(request: HttpRequest, form: SettingsForm, tenant: Tenant) -> HttpR
         ],
     }
     return tenant_site.render(request, "admin/tenants/settings_question.html", context)
+
+
+def _kept_for(months: int) -> str:
+    """Write for how long records are kept, in years if these are whole."""
+    years, rest = divmod(months, 12)
+    if rest:
+        return ngettext(
+            "at least %(counter)s month, with the history of each",
+            "at least %(counter)s months, with the history of each",
+            months,
+        ) % {"counter": months}
+    return ngettext(
+        "at least %(counter)s year, with the history of each",
+        "at least %(counter)s years, with the history of each",
+        years,
+    ) % {"counter": years}
 
 
 def _wall_clock(now: dt.datetime, zone: zoneinfo.ZoneInfo) -> str:

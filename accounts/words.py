@@ -29,6 +29,7 @@ SHOWN: Final = {
     "time_zone": gettext_lazy("Time zone"),
     "ends_at": gettext_lazy("Until"),
     "reason": gettext_lazy("Reason"),
+    "retention_months": gettext_lazy("Months for which records are kept"),
 }
 CHOICES: Final[dict[str, dict[str, Any]]] = {
     "role": dict(Role.choices),
@@ -58,6 +59,10 @@ HAPPENED: Final = {
     "access.employee": gettext_lazy("Looked at somebody's month, as operator."),
     "access.quarantine": gettext_lazy("Looked at rows that the import had refused, as operator."),
     "access.archive": gettext_lazy("Asked for all records, as operator."),
+    "retention.audit_events": gettext_lazy("Events older than the retention were removed from this trail."),
+    "retention.import_quarantine": gettext_lazy(
+        "Rows that the import had refused were removed, older than the retention."
+    ),
 }
 # What such an event tells besides, as it is.
 DETAILS: Final = ("month", "file")

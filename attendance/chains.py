@@ -19,7 +19,7 @@ from django.db import DataError, connection, transaction
 
 from accounts.models import User
 from attendance.calculations import day_start
-from tenants.models import Tenant
+from tenants.models import LEAST_RETENTION_MONTHS, Tenant
 
 PEOPLE = """
     people AS (
@@ -29,28 +29,83 @@ PEOPLE = """
     )
 """
 
-# The first broken link of each chain.
+# Where rows of a chain went because they were older than the retention, as the rows say that stand for them:
+# docs/adr/0015-retention.md.
+GAPS = """
+    purges AS (
+        SELECT h.user_id, h.seq, h.at, h.after, (h.after #>> '{rule,edge}')::timestamptz AS edge
+        FROM work_session_history AS h JOIN people AS p ON p.id = h.user_id
+        WHERE h.operation = 'purge'
+    ),
+    gaps AS (
+        SELECT
+            purges.user_id, purges.seq AS told_by, purges.edge,
+            (gap ->> 0)::integer AS first, (gap ->> 1)::integer AS last,
+            decode(gap ->> 2, 'hex') AS digest, (gap ->> 3)::timestamptz AS at
+        FROM purges CROSS JOIN jsonb_array_elements(purges.after -> 'gaps') AS gap
+    )
+"""
+
+# The first broken link of each chain. A gap is a link like a row, as far as it can be: of the rows that were
+# in it, digest and time of the last one are left. What says that there is one has to be as
+# purge_work_sessions() writes it: later, true to the retention, and of rows that were old enough then.
 LINKS = f"""
-    WITH {PEOPLE},
+    WITH {PEOPLE}, {GAPS},
+    unlike AS (
+        SELECT user_id, seq
+        FROM purges
+        WHERE (
+            (after #>> '{{rule,months}}')::integer >= {LEAST_RETENTION_MONTHS}
+            -- The zone's offset can differ between then and now.
+            AND edge <= at - make_interval(months => (after #>> '{{rule,months}}')::integer)
+                + interval '1 day'
+            AND (after ->> 'rows')::bigint = (
+                SELECT coalesce(sum(gaps.last - gaps.first + 1), 0)
+                FROM gaps WHERE gaps.user_id = purges.user_id AND gaps.told_by = purges.seq
+            )
+        ) IS NOT TRUE
+        UNION
+        SELECT user_id, told_by FROM gaps
+        WHERE (first <= last AND last < told_by AND at < edge AND digest IS NOT NULL) IS NOT TRUE
+    ),
     links AS (
         SELECT
-            p.tenant_uid, h.user_id, h.work_session_id, h.seq,
-            lag(h.seq, 1, 0) OVER chain AS seq_before,
-            h.previous <> lag(h.digest, 1, decode(repeat('00', 32), 'hex')) OVER chain AS is_detached,
-            h.digest <> work_session_history_digest(h) AS is_edited
-        FROM work_session_history AS h JOIN people AS p ON p.id = h.user_id
-        WINDOW chain AS (PARTITION BY h.user_id ORDER BY h.seq)
+            link.*,
+            lag(last, 1, 0) OVER chain AS last_before,
+            previous <> lag(digest, 1, decode(repeat('00', 32), 'hex')) OVER chain AS is_detached,
+            (is_gap OR lag(is_gap) OVER chain) AND at < lag(at) OVER chain AS is_too_early
+        FROM (
+            SELECT
+                h.user_id, h.work_session_id, h.seq, h.seq AS first, h.seq AS last, h.previous, h.digest,
+                h.at, false AS is_gap,
+                h.digest <> work_session_history_digest(h) AS is_edited,
+                h.operation = 'purge' AND EXISTS (
+                    SELECT FROM unlike WHERE unlike.user_id = h.user_id AND unlike.seq = h.seq
+                ) AS is_unlike
+            FROM work_session_history AS h JOIN people AS p ON p.id = h.user_id
+            UNION ALL
+            SELECT user_id, NULL, told_by, first, last, NULL, digest, at, true, false, false FROM gaps
+        ) AS link
+        WINDOW chain AS (PARTITION BY user_id ORDER BY first, last)
     )
     SELECT DISTINCT ON (user_id)
-        tenant_uid, user_id, work_session_id, seq,
+        p.tenant_uid, user_id, work_session_id, seq,
         CASE
-            WHEN seq <> seq_before + 1 THEN 'the rows between ' || seq_before || ' and this one are gone'
+            WHEN first > last_before + 1 AND is_gap
+                THEN 'the rows between ' || last_before || ' and ' || first || ' are gone'
+            WHEN first > last_before + 1
+                THEN 'the rows between ' || last_before || ' and this one are gone'
+            WHEN first <= last_before AND is_gap THEN 'it tells of a removal of rows that are there'
+            WHEN first <= last_before THEN 'the row is there, though recorded as removed'
             WHEN is_edited THEN 'the row is not as it was written'
+            WHEN is_unlike THEN 'it tells of a removal that the retention does not allow'
+            WHEN is_too_early AND is_gap
+                THEN 'it tells of a removal of rows that were older than those before them'
             ELSE 'the row does not follow the one before it'
         END
-    FROM links
-    WHERE seq <> seq_before + 1 OR is_detached OR is_edited
-    ORDER BY user_id, seq
+    FROM links JOIN people AS p ON p.id = links.user_id
+    WHERE first <> last_before + 1 OR is_detached OR is_edited OR is_unlike OR is_too_early
+    ORDER BY user_id, first, last
 """  # noqa: S608 # nobody's text
 
 # What nobody's chain and no comparison shows: somebody deleted the user past the foreign keys.
@@ -70,22 +125,54 @@ ORPHANS = """
 
 # What the history tells of each work session, row by row, against the row before and the work session.
 STATES = f"""
-    WITH {PEOPLE},
+    WITH {PEOPLE}, {GAPS},
+    -- Work sessions that went while younger rows about them stayed.
+    late AS (
+        SELECT purges.user_id, session_id, max(purges.seq) AS seq, max(purges.edge) AS edge
+        FROM purges
+        CROSS JOIN unnest((purges.after ->> 'late')::int8multirange) AS span
+        CROSS JOIN generate_series(lower(span), upper(span) - 1) AS session_id
+        GROUP BY purges.user_id, session_id
+    ),
+    -- What came, less what went since.
+    imports AS (
+        SELECT
+            h.user_id, h.seq, h.door,
+            (rest.part ->> 'ids')::int8multirange AS ids,
+            (rest.part ->> 'sessions')::bigint AS sessions,
+            rest.part ->> 'digest' AS digest
+        FROM work_session_history AS h
+        JOIN people AS p ON p.id = h.user_id
+        CROSS JOIN LATERAL (
+            SELECT part
+            FROM (
+                SELECT 0 AS seq, h.after AS part
+                UNION ALL
+                SELECT purges.seq, part
+                FROM purges CROSS JOIN jsonb_array_elements(purges.after -> 'imports') AS part
+                WHERE purges.user_id = h.user_id AND (part ->> 'seq')::integer = h.seq
+            ) AS parts
+            ORDER BY seq DESC
+            LIMIT 1
+        ) AS rest
+        WHERE h.operation = 'import'
+    ),
     events AS (
         SELECT
             h.user_id, h.work_session_id AS session_id, h.seq, h.operation, h.before, h.after, h.seq AS place
         FROM work_session_history AS h JOIN people AS p ON p.id = h.user_id
-        WHERE h.work_session_id IS NOT NULL
+        WHERE h.work_session_id IS NOT NULL AND NOT EXISTS (
+            SELECT FROM late
+            WHERE late.user_id = h.user_id AND late.session_id = h.work_session_id AND h.seq < late.seq
+        )
         UNION ALL
         SELECT
-            h.user_id, session_id, h.seq, h.operation, NULL, NULL,
+            imports.user_id, session_id, imports.seq, 'import', NULL, NULL,
             -- The beginning of a history comes first, though rows were written before it was recorded.
-            CASE h.door WHEN 'migration' THEN 0 ELSE h.seq END
-        FROM work_session_history AS h
-        JOIN people AS p ON p.id = h.user_id,
-        unnest((h.after ->> 'ids')::int8multirange) AS ids,
-        generate_series(lower(ids), upper(ids) - 1) AS session_id
-        WHERE h.operation = 'import'
+            CASE imports.door WHEN 'migration' THEN 0 ELSE imports.seq END
+        FROM imports,
+        unnest(imports.ids) AS span,
+        generate_series(lower(span), upper(span) - 1) AS session_id
     ),
     told AS (
         SELECT
@@ -127,10 +214,19 @@ STATES = f"""
         FROM work_sessions AS s JOIN people AS p ON p.id = s.user_id
         WHERE NOT EXISTS (SELECT FROM told WHERE told.user_id = s.user_id AND told.session_id = s.id)
         UNION ALL
+        SELECT
+            h.user_id, h.work_session_id, late.seq, 'it is recorded as older than the retention, but was not'
+        FROM late JOIN work_session_history AS h
+            ON h.work_session_id = late.session_id AND h.user_id = late.user_id AND h.seq < late.seq
+        WHERE greatest((h.before ->> 'start_time')::timestamptz, (h.after ->> 'start_time')::timestamptz)
+                >= late.edge
+            OR greatest((h.before ->> 'end_time')::timestamptz, (h.after ->> 'end_time')::timestamptz)
+                > late.edge
+        UNION ALL
         -- Their first state: before the first later change, or as they are.
         SELECT
-            h.user_id, NULL, h.seq,
-            'of the ' || (h.after ->> 'sessions')
+            imports.user_id, NULL, imports.seq,
+            'of the ' || imports.sessions
                 || ' work sessions that came, one or more are not as they came'
         FROM (
             SELECT
@@ -155,9 +251,9 @@ STATES = f"""
             ) AS came
             GROUP BY user_id, seq
         ) AS rebuilt
-        JOIN work_session_history AS h ON h.user_id = rebuilt.user_id AND h.seq = rebuilt.seq
+        JOIN imports ON imports.user_id = rebuilt.user_id AND imports.seq = rebuilt.seq
         -- Missing ones have been named already.
-        WHERE rebuilt.sessions = (h.after ->> 'sessions')::bigint AND rebuilt.digest <> h.after ->> 'digest'
+        WHERE rebuilt.sessions = imports.sessions AND rebuilt.digest <> imports.digest
     )
     SELECT p.tenant_uid, found.user_id, found.session_id, found.seq, found.problem
     FROM found JOIN people AS p ON p.id = found.user_id
@@ -171,6 +267,42 @@ COUNTS = f"""
         (SELECT count(*) FROM work_session_history AS h JOIN people AS p ON p.id = h.user_id),
         (SELECT count(DISTINCT user_id) FROM work_session_history AS h JOIN people AS p ON p.id = h.user_id),
         (SELECT count(*) FROM work_sessions AS s JOIN people AS p ON p.id = s.user_id)
+"""  # noqa: S608 # nobody's text
+
+
+# The last row of each chain that was written before an instant, also if retention removed it since.
+HEADS = f"""
+    WITH {PEOPLE}, {GAPS}
+    SELECT p.id, head.seq, encode(head.digest, 'hex')
+    FROM people AS p CROSS JOIN LATERAL (
+        (
+            SELECT seq, digest FROM work_session_history
+            WHERE user_id = p.id AND at < %(until)s ORDER BY seq DESC LIMIT 1
+        )
+        UNION ALL
+        SELECT last, digest FROM gaps WHERE gaps.user_id = p.id AND gaps.at < %(until)s
+        ORDER BY 1 DESC
+        LIMIT 1
+    ) AS head
+    ORDER BY p.id
+"""  # noqa: S608 # nobody's text
+
+# The rows that an anchor knows as the last of their chains, whether others of before its time come after
+# them, and whether retention removed them.
+KNOWN_HEADS = f"""
+    WITH people AS (SELECT DISTINCT unnest(%(users)s::bigint[]) AS id), {GAPS}
+    SELECT
+        k.user_id, k.seq, encode(coalesce(h.digest, ended.digest), 'hex'),
+        EXISTS (
+            SELECT FROM work_session_history AS later
+            WHERE later.user_id = k.user_id AND later.seq > k.seq AND later.at < %(until)s
+        ) OR EXISTS (
+            SELECT FROM gaps WHERE gaps.user_id = k.user_id AND gaps.last > k.seq AND gaps.at < %(until)s
+        ),
+        EXISTS (SELECT FROM gaps WHERE gaps.user_id = k.user_id AND k.seq BETWEEN gaps.first AND gaps.last)
+    FROM unnest(%(users)s::bigint[], %(seqs)s::bigint[]) AS k (user_id, seq)
+    LEFT JOIN work_session_history AS h ON h.user_id = k.user_id AND h.seq = k.seq
+    LEFT JOIN gaps AS ended ON ended.user_id = k.user_id AND ended.last = k.seq
 """  # noqa: S608 # nobody's text
 
 
@@ -224,11 +356,11 @@ def verify(tenant: Tenant | None = None, report: Callable[[Finding], object] = l
         if tenant is None:
             cursor.execute(ORPHANS)
             found(*(Finding(*row) for row in cursor.fetchall()))
-        cursor.execute(LINKS, parameters)
-        broken = [Finding(*row) for row in cursor.fetchall()]
-        found(*broken)
         try:
             with transaction.atomic():
+                cursor.execute(LINKS, parameters)
+                broken = [Finding(*row) for row in cursor.fetchall()]
+                found(*broken)
                 cursor.execute(STATES, {**parameters, "left_out": [finding.user_id for finding in broken]})
                 found(*(Finding(*row) for row in cursor.fetchall()))
         except DataError as error:  # somebody wrote into the history what is no time or no list of ids
@@ -310,13 +442,7 @@ def anchor(tenant: Tenant, month: str) -> Anchor:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")
         _wait_for_writers(tenant)
-        cursor.execute(
-            "SELECT u.id, head.seq, encode(head.digest, 'hex') FROM users AS u CROSS JOIN LATERAL ("
-            "SELECT seq, digest FROM work_session_history"
-            " WHERE user_id = u.id AND at < %s ORDER BY seq DESC LIMIT 1) AS head"
-            " WHERE u.tenant_id = %s ORDER BY u.id",
-            [until, tenant.pk],
-        )
+        cursor.execute(HEADS, {"tenant": tenant.pk, "left_out": [], "until": until})
         heads = [Head(*row) for row in cursor.fetchall()]
     return Anchor(tenant.tenant_uid, month, until, tuple(heads))
 
@@ -342,8 +468,10 @@ def check(known: Anchor, tenant: Tenant) -> tuple[list[Finding], list[Finding]]:
     """Compare the chains as they are now with an anchor from before. Return findings, and mere notices.
 
     Who is not in the anchor but has rows of that time can have come into the tenant later, and is noticed.
+    A row that retention removed is compared by what stands for it, and noticed only where that tells no more:
+    if the tenant had another time zone when the anchor was made.
     """
-    findings = []
+    findings, removed = [], []
     parameters: dict[str, Any] = {
         "users": [head.user_id for head in known.heads],
         "seqs": [head.seq for head in known.heads],
@@ -352,15 +480,8 @@ def check(known: Anchor, tenant: Tenant) -> tuple[list[Finding], list[Finding]]:
     }
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")
-        cursor.execute(
-            "SELECT k.user_id, k.seq, encode(h.digest, 'hex'), EXISTS ("
-            "SELECT FROM work_session_history AS later"
-            " WHERE later.user_id = k.user_id AND later.seq > k.seq AND later.at < %(until)s)"
-            " FROM unnest(%(users)s::bigint[], %(seqs)s::bigint[]) AS k (user_id, seq)"
-            " LEFT JOIN work_session_history AS h ON h.user_id = k.user_id AND h.seq = k.seq",
-            parameters,
-        )
-        now = {(user_id, seq): (digest, is_longer) for user_id, seq, digest, is_longer in cursor.fetchall()}
+        cursor.execute(KNOWN_HEADS, parameters)
+        now = {(user_id, seq): found for user_id, seq, *found in cursor.fetchall()}
         cursor.execute(
             "SELECT DISTINCT h.user_id FROM work_session_history AS h JOIN users AS u ON u.id = h.user_id"
             " WHERE u.tenant_id = %(tenant)s AND h.at < %(until)s AND h.user_id <> ALL (%(users)s::bigint[])"
@@ -369,9 +490,13 @@ def check(known: Anchor, tenant: Tenant) -> tuple[list[Finding], list[Finding]]:
         )
         unlisted = [user_id for (user_id,) in cursor.fetchall()]
     for head in known.heads:
-        digest, is_longer = now[head.user_id, head.seq]
+        digest, is_longer, is_removed = now[head.user_id, head.seq]
         problem = None
-        if digest is None:
+        if digest is None and is_removed and not is_longer:
+            removed.append(
+                Finding(known.tenant_uid, head.user_id, None, head.seq, "removed by retention since")
+            )
+        elif digest is None:
             problem = "the row that ended the chain is gone"
         elif digest != head.digest:
             problem = "the row that ended the chain, or one before it, was rewritten"
@@ -389,4 +514,4 @@ def check(known: Anchor, tenant: Tenant) -> tuple[list[Finding], list[Finding]]:
         )
         for user_id in unlisted
     ]
-    return findings, notices
+    return findings, removed + notices

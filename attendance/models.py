@@ -89,6 +89,7 @@ class Operation(models.TextChoices):
     UPDATE = "update"
     DELETE = "delete"
     IMPORT = "import"  # many work sessions at once, by their digest
+    PURGE = "purge"  # what was older than the retention and went, history too: docs/adr/0015-retention.md
 
 
 class WorkSessionHistory(models.Model):
@@ -132,7 +133,13 @@ class WorkSessionHistory(models.Model):
                 fields=["work_session_id"],
                 condition=Q(work_session_id__isnull=False),
                 name="work_session_history_session",
-            )
+            ),
+            models.Index(
+                fields=["user", "seq"],
+                # Few, and each about many work sessions.
+                condition=Q(operation__in=[Operation.IMPORT, Operation.PURGE]),
+                name="work_session_history_of_many",
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["user", "seq"], name="work_session_history_chain_key"),

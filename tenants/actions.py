@@ -1,6 +1,9 @@
-"""What a tenant's admins change of the tenant itself. A trigger records it: docs/adr/0009-history.md."""
+"""What is changed of a tenant itself. A trigger records it: docs/adr/0009-history.md."""
 
-from tenants.models import Tenant, validate_time_zone
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+
+from tenants.models import LEAST_RETENTION_MONTHS, MOST_RETENTION_MONTHS, Tenant, validate_time_zone
 
 
 def change_settings(
@@ -28,3 +31,22 @@ def change_settings(
     if changed:
         stored.save(update_fields=list(changed))
     return frozenset(changed)
+
+
+def change_retention(tenant: Tenant, months: int) -> bool:
+    """Store for how many months after a month's end a tenant's records are kept. Return whether that is new.
+
+    For the operator of the service: the database refuses everybody else who would shorten it. In the caller's
+    scope and transaction. ValidationError for less than the law allows: docs/adr/0015-retention.md.
+    """
+    if not LEAST_RETENTION_MONTHS <= months <= MOST_RETENTION_MONTHS:
+        raise ValidationError(
+            _("Records are kept for %(least)s to %(most)s months."),
+            params={"least": LEAST_RETENTION_MONTHS, "most": MOST_RETENTION_MONTHS},
+        )
+    stored = Tenant.objects.in_scope().select_for_update(no_key=True).get(pk=tenant.pk)
+    if stored.retention_months == months:
+        return False
+    stored.retention_months = tenant.retention_months = months
+    stored.save(update_fields=["retention_months"])
+    return True

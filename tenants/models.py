@@ -11,6 +11,10 @@ from tenants.querysets import TenantQuerySet
 from timerecord.core import clock
 
 DEFAULT_ZONE = zoneinfo.ZoneInfo("Asia/Tokyo")
+# Article 109 of Japan's Labour Standards Act: five years; its article 143 (1): for the time being three.
+DEFAULT_RETENTION_MONTHS = 60
+LEAST_RETENTION_MONTHS = 36
+MOST_RETENTION_MONTHS = 1200
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +60,11 @@ class Tenant(models.Model):
         default=TenantStatus.ACTIVE,
         db_default=TenantStatus.ACTIVE,
     )
+    # Work sessions with their history, and the audit trail, are kept so long after the end of their month:
+    # docs/adr/0015-retention.md.
+    retention_months = models.IntegerField(
+        _("months of retention"), default=DEFAULT_RETENTION_MONTHS, db_default=DEFAULT_RETENTION_MONTHS
+    )
     # Part of what its people's sessions are good for; a trigger raises it when the tenant is suspended.
     session_epoch = models.IntegerField(_("session epoch"), default=0, db_default=0, editable=False)
     created_at = models.DateTimeField(_("created at"), default=clock.now, db_default=Now(), editable=False)
@@ -70,6 +79,12 @@ class Tenant(models.Model):
             models.UniqueConstraint(fields=["tenant_uid"], name="tenants_tenant_uid_key"),
             models.CheckConstraint(
                 condition=models.Q(status__in=TenantStatus.values), name="tenants_status_check"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    retention_months__gte=LEAST_RETENTION_MONTHS, retention_months__lte=MOST_RETENTION_MONTHS
+                ),
+                name="tenants_retention_months_check",
             ),
         ]
 

@@ -83,4 +83,5 @@ def test_what_would_hold_up_the_pages_is_refused(tmp_path: Path, operation: str)
 @pytest.mark.parametrize("operation", SAFE)
 def test_what_would_not_is_let_pass(tmp_path: Path, operation: str) -> None:
     status, said = lint(tmp_path, operation, atomic=SAFE[operation])
-    assert (status, said.splitlines()[-1][:34]) == (0, "2 new migrations, 0 of them danger"), said
+    assert status == 0, said
+    assert " new migrations, 0 of them dangerous" in said

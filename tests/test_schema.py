@@ -23,7 +23,7 @@ as_owner = connects_as("owner")
 
 # The columns of the design, with those that the old application's later files and this one need.
 TABLES = {
-    "tenants": "id tenant_uid name contact_email time_zone status created_at session_epoch",
+    "tenants": "id tenant_uid name contact_email time_zone status created_at session_epoch retention_months",
     "users": (
         "id tenant_id username email password_hash role status must_change_password failed_attempts "
         "locked_until first_name last_name created_at session_epoch language"
@@ -341,7 +341,8 @@ class TestMigratingBack:
                 " WHERE polrelid <> 'tenants'::regclass"
                 " UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"
                 " AND proname NOT IN"
-                " ('refuse_overlapping_work_sessions', 'end_sessions_of_tenant', 'refuse_state_of_tenant')"
+                " ('refuse_overlapping_work_sessions', 'end_sessions_of_tenant', 'refuse_state_of_tenant',"
+                " 'refuse_shorter_retention', 'retention_edge', 'retention_of')"
                 " AND proname !~ '^scope'"
             )
 

@@ -29,6 +29,7 @@ start.keep_values_out_of_the_log()
 COMMANDS: Final[dict[str, frozenset[str]]] = {
     "housekeeping": frozenset(),
     "verify_history": frozenset({"tenant"}),
+    "purge_expired": frozenset({"confirm", "tenant"}),
     "create_platform_admin": frozenset(),
 }
 # Read by the command that makes the first account, from the environment, where a secret is not.

@@ -96,7 +96,7 @@ DATABASES = {
 }
 if SECRET_ID:  # whose password may be another one by now
     for entry in DATABASES.values():
-        if entry["ENGINE"] == "django.db.backends.postgresql":
+        if entry.get("ENGINE") == "django.db.backends.postgresql":
             entry["ENGINE"] = "timerecord.aws.rotated"
 if "owner" not in DATABASES:
     DATABASES["default"]["TEST"]["MIRROR"] = None

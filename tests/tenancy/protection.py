@@ -454,6 +454,9 @@ FUNCTIONS: dict[str, str] = {
     "touch_session": "lengthens one, for whoever knows its id; but not the longest lifetime, which is signed",
     "remove_session": "ends one, for whoever knows its id",
     "clear_sessions": "removes what has expired, by PostgreSQL's own clock too",
+    "purge_work_sessions": "removes what is older than the retention, for a command of the operator's",
+    "purge_audit_events": "likewise, from the audit trail; by PostgreSQL's clock, like the other two",
+    "purge_import_quarantine": "likewise, what imports refused",
 }
 # Tables with no row of a tenant, and why that is so.
 OTHERS: dict[str, str] = {

@@ -170,6 +170,14 @@ class TestSchema:
         callable_ = {row[0] for row in functions if row[3] and not row[2]}
         assert callable_ == set(FUNCTIONS), "say in tests/tenancy/protection.py why that harms nobody"
 
+    def test_of_what_runs_as_the_owner_one_function_alone_removes_work_sessions(self, psql: On) -> None:
+        """For it the trigger of the history makes an exception."""
+        found = psql.execute(
+            "SELECT proname FROM pg_proc WHERE pronamespace = 'timerecord'::regnamespace AND prosecdef"
+            " AND prosrc ~* 'delete\\s+from\\s+(only\\s+)?(timerecord\\.)?work_sessions'"
+        ).fetchall()
+        assert found == [("purge_work_sessions",)]
+
     def test_triggers_cannot_be_skipped(self, psql: On) -> None:
         found = psql.execute(
             "SELECT tgname FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid"
@@ -375,6 +383,14 @@ REFUSED: dict[str, Refusal] = {
     "DELETE FROM audit_events": DENIED,
     "SELECT nextval('work_session_history_id_seq')": DENIED,
     "SELECT setval('users_id_seq', 1)": DENIED,
+    # to have history removed, or sooner
+    "SELECT purge_work_sessions({colleague}, 'x', 1)": DENIED,
+    "SELECT purge_work_sessions({other}, 'x', 1)": DENIED,
+    "SELECT purge_audit_events({here}, 'x', 1)": DENIED,
+    "SELECT purge_import_quarantine({here}, 'x', 1)": DENIED,
+    "SELECT record_purge('retention.audit_events', {here}, '{{}}')": DENIED,
+    "SELECT who_purges()": DENIED,
+    "UPDATE tenants SET retention_months = 36 WHERE id = {here}": DENIED,
     "SELECT who_changes()": DENIED,
     "SELECT record_work_session_history()": DENIED,
     "SELECT record_event('users.update', {me}, '{{}}')": DENIED,

@@ -68,6 +68,18 @@ def test_what_it_shows(office: Client, tenant: Tenant, make_user: MakeUser, othe
     ]
 
 
+@pytest.mark.parametrize(
+    ("months", "said"),
+    [
+        (72, "at least 6 years, with the history of each"),
+        (38, "at least 38 months, with the history of each"),
+    ],
+)
+def test_how_long_records_are_kept(office: Client, tenant: Tenant, months: int, said: str) -> None:
+    Tenant.objects.filter(pk=tenant.pk).update(retention_months=months)
+    assert Page(office.get(SETTINGS)).totals[-1] == said
+
+
 def test_a_change_is_stored_and_leaves_a_trace(office: Client, admin: User, tenant: Tenant) -> None:
     page = sent(office, name="青空製作所", contact_email="office@example.com")
     assert page.messages == ["The settings are changed."]
