@@ -4,16 +4,17 @@ Each function works in the caller's scope, which reaches the tenant and names wh
 transaction. Locks are taken in one order: the tenant's admins by id, another user's row, a token's.
 """
 
+import contextlib
 import dataclasses
 import datetime as dt
 import enum
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password
-from django.core.mail import get_connection
+from django.core.mail import EmailMessage, get_connection
 from django.db import models
 from django.db.models import Case, F, Value, When
 from django.urls import reverse
@@ -33,7 +34,7 @@ INVITATION_SECONDS: Final = 7 * 24 * 60 * 60
 PASSWORD_LINK_SECONDS: Final = 24 * 60 * 60
 # Without what is mistaken for something else: 31 characters, so 16 of them are 79 bits.
 READABLE: Final = "abcdefghjkmnpqrstuvwxyz23456789"
-MAILS_AT_ONCE: Final = 50
+FAILURES_IN_A_ROW: Final = 5
 
 logger = logging.getLogger(__name__)
 
@@ -78,9 +79,17 @@ class PersonError(Exception):
         self.problem = problem
 
 
+class ChangedMeanwhileError(PersonError):
+    """What was to be changed is not what the page showed any more. `present` has it by fields."""
+
+    def __init__(self, present: Mapping[str, str]) -> None:
+        super().__init__(Problem.CHANGED_MEANWHILE)
+        self.present = present
+
+
 @dataclasses.dataclass(frozen=True)
-class Newcomer:
-    """Somebody who is to be invited."""
+class Person:
+    """What somebody is called, how they sign in, and what they are."""
 
     last_name: str
     first_name: str
@@ -96,7 +105,7 @@ class FirstPassword:
     password: str = dataclasses.field(repr=False)
 
 
-def invite_by_mail(tenant: Tenant, newcomer: Newcomer) -> User:
+def invite_by_mail(tenant: Tenant, newcomer: Person) -> User:
     """Make an account, and mail its owner a link to choose a password: once, within seven days.
 
     MailError before anything else if no mail can be sent; AddressTakenError.
@@ -108,7 +117,7 @@ def invite_by_mail(tenant: Tenant, newcomer: Newcomer) -> User:
 
 
 @sensitive_variables("password")
-def invite_with_password(tenant: Tenant, newcomer: Newcomer) -> FirstPassword:
+def invite_with_password(tenant: Tenant, newcomer: Person) -> FirstPassword:
     """Make an account with a first password, which its owner has to change. AddressTakenError."""
     password = first_password()
     return FirstPassword(_make(tenant, newcomer, password=password), password)
@@ -116,7 +125,7 @@ def invite_with_password(tenant: Tenant, newcomer: Newcomer) -> FirstPassword:
 
 @sensitive_variables("password", "hashed")
 def invite_all(
-    tenant: Tenant, newcomers: Sequence[Newcomer], *, with_passwords: bool
+    tenant: Tenant, newcomers: Sequence[Person], *, with_passwords: bool
 ) -> list[FirstPassword] | list[User]:
     """Make many accounts in one statement, all or none. AddressTakenError.
 
@@ -136,7 +145,7 @@ def invite_all(
 
 
 @sensitive_variables("password", "hashed")
-def _make(tenant: Tenant, newcomer: Newcomer, *, password: str | None) -> User:
+def _make(tenant: Tenant, newcomer: Person, *, password: str | None) -> User:
     hashed = make_password(password)  # slow: before anything is locked
     user = _user(tenant, newcomer, hashed, has_password=password is not None)
     with unless_taken():
@@ -144,7 +153,7 @@ def _make(tenant: Tenant, newcomer: Newcomer, *, password: str | None) -> User:
     return user
 
 
-def _user(tenant: Tenant, newcomer: Newcomer, hashed: str, *, has_password: bool) -> User:
+def _user(tenant: Tenant, newcomer: Person, hashed: str, *, has_password: bool) -> User:
     return User(
         tenant=tenant,
         email=normalise_email(newcomer.email),
@@ -191,44 +200,75 @@ def _link(user: User, seconds: int) -> dict[str, object]:
 
 
 def send_invitations(user_ids: Sequence[int], by: Scope, language: str | None) -> None:
-    """Mail invitations to those of these who have no password yet, over few connections to the server.
+    """Mail invitations to those of these who have no password yet, over one connection while it holds.
 
-    To be called when the answer is out, outside of any scope; `by` is the scope of who invited them. What
-    cannot be sent is logged; their state says that they are still invited.
+    To be called when the answer is out, outside of any scope; `by` is the scope of who invited them. Each has
+    a transaction of their own, so nothing that fails with one keeps back another, and no two wait for each
+    other's rows. What cannot be sent is logged, and their state says that they are still invited; after some
+    failures in a row the mail server is taken for gone.
     """
-    for start in range(0, len(user_ids), MAILS_AT_ONCE):
-        some = user_ids[start : start + MAILS_AT_ONCE]
-        with scope.enter(by):
-            invited = User.objects.in_scope().with_tenant().filter(pk__in=some).order_by("pk")
-            messages = [
-                mail.render(
-                    user.email, "invitation", _link(user, INVITATION_SECONDS), user.language or language
-                )
-                for user in invited
-                if user.is_active and not user.has_usable_password() and not mail.is_placeholder(user.email)
-            ]
+    connection, failures, sent = get_connection(), 0, 0
+    for user_id in user_ids:
         try:
-            get_connection().send_messages(messages)
-        except Exception:  # the next ones may fare better
-            logger.exception("Of %s invitations, not all could be sent.", len(messages))
+            if message := _invitation(user_id, by, language):
+                connection.open()
+                connection.send_messages([message])
+                sent += 1
+            failures = 0
+        except Exception:  # the next one may fare better
+            logger.exception("An invitation could not be sent, to user %s.", user_id)
+            failures += 1
+            with contextlib.suppress(Exception):
+                connection.close()
+            connection = get_connection()
+        if failures == FAILURES_IN_A_ROW:
+            logger.error("No more invitations are sent: %s of %s went out.", sent, len(user_ids))
+            break
+    with contextlib.suppress(Exception):
+        connection.close()
 
 
-def change(user: User, *, last_name: str, first_name: str, email: str, role: str) -> None:
-    """Change what somebody is called, their address and their role. PersonError, AddressTakenError.
+def _invitation(user_id: int, by: Scope, language: str | None) -> EmailMessage | None:
+    """Return the mail with a link; None for somebody who needs none."""
+    with scope.enter(by):
+        tokens.lock_user(user_id)
+        user = User.objects.in_scope().with_tenant().filter(pk=user_id).first()
+        if (
+            user is None
+            or not user.is_active
+            or user.has_usable_password()
+            or mail.is_placeholder(user.email)
+        ):
+            return None
+        link = _link(user, INVITATION_SECONDS)
+        return mail.render(user.email, "invitation", link, user.language or language)
 
-    The old address is told of the new one, and a link that went there is void.
+
+def change(user: User, said: Person, *, seen: Person) -> None:
+    """Change of somebody what is said otherwise than the page showed, and nothing else.
+
+    So what somebody else changed meanwhile stays, unless it is the same thing: ChangedMeanwhileError. Also
+    PersonError, AddressTakenError. The old address is told of the new one; a link that went there is void.
     """
-    row = User.objects.in_scope().filter(pk=user.pk)
-    if role != row.values_list("role", flat=True).get():
+    before = dataclasses.asdict(seen)
+    changed = {name: value for name, value in dataclasses.asdict(said).items() if value != before[name]}
+    if "role" in changed:
         _look_at_oneself(user)
         _keep_an_admin(user)
         sessions.forget_ended(user)
-    old = row.select_for_update(no_key=True).values_list("email", flat=True).get()
-    with unless_taken():
-        row.update(last_name=last_name, first_name=first_name, email=email, role=role)
-    if email != old:
+    row = User.objects.in_scope().filter(pk=user.pk)
+    present = {
+        name: value or "" for name, value in row.select_for_update(no_key=True).values(*before).get().items()
+    }
+    moved = {name: present[name] for name in changed if present[name] not in (before[name], changed[name])}
+    if moved:
+        raise ChangedMeanwhileError(moved)
+    if changed:
+        with unless_taken():
+            row.update(**changed)
+    if changed.get("email", present["email"]) != present["email"]:
         _void_links(user)
-        mail.send(old, "email_changed", {"email": email}, mail.language_of(user))
+        mail.send(present["email"], "email_changed", {"email": said.email}, mail.language_of(user))
 
 
 def suspend(user: User) -> None:

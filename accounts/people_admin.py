@@ -9,9 +9,11 @@ from typing import Any, Final, Literal
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ALL_VAR, PAGE_VAR
 from django.core import signing
 from django.db import models
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, ngettext
@@ -21,9 +23,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts import audit, mail, people, people_import, sessions, throttling, words
 from accounts.account_actions import AddressTakenError
 from accounts.account_forms import NO_MAIL, too_many
-from accounts.admin_site import tenant_of, tenant_site
+from accounts.admin_site import acting, tenant_of, tenant_site
 from accounts.models import AuditEvent, Role, User
-from accounts.people import FirstPassword, Newcomer, PersonError, Problem, State
+from accounts.people import ChangedMeanwhileError, FirstPassword, Person, PersonError, Problem, State
 from accounts.people_forms import (
     BY_MAIL,
     BY_PASSWORD,
@@ -37,6 +39,7 @@ from accounts.people_forms import (
 from accounts.people_import import FileError, Row
 from tenants import scope
 from tenants.admin import (
+    REFUSAL,
     SEE_OTHER,
     ChoiceFilter,
     Deed,
@@ -47,6 +50,7 @@ from tenants.admin import (
     focus_error,
     tag,
 )
+from tenants.models import Tenant
 from timerecord.core import clock
 from timerecord.core.admin import Text
 from timerecord.core.afterwards import after_answer
@@ -77,6 +81,34 @@ MAX_PASSWORDS: Final = 100
 IMPORT_SALT: Final = "accounts.admin.import"
 IMPORT_SECONDS: Final = 60 * 60
 LINKS_AN_HOUR: Final = 5
+HOUR, DAY = 60 * 60, 24 * 60 * 60
+# A large tenant brings its people along in two files or three; more would be mails to strangers.
+INVITATIONS_A_DAY: Final = 3000
+# What a form or a file says of an address that is another tenant's tells who has an account here: so nobody
+# asks without end (docs/adr/0011-admin.md).
+ADDRESSES_AN_HOUR: Final = 100
+FILES_AN_HOUR: Final = 10
+FILES_A_DAY: Final = 20
+
+
+class MovedOnError(RefusedError):
+    """What somebody else has changed since the page was shown, said at each field that it concerns."""
+
+    def __init__(self, error: ChangedMeanwhileError) -> None:
+        super().__init__(PROBLEMS[error.problem])
+        self.present = error.present
+
+    def add_to(self, form: forms.BaseForm) -> None:
+        """Have the form say how things stand, and take that for what its page showed from now on."""
+        data: Any = form.data
+        shown = {form.add_initial_prefix(name): value for name, value in self.present.items()}
+        form.data = {**data.dict(), **shown}
+        for name, value in self.present.items():
+            text = _(
+                "Somebody else has changed this in the meantime: it is “%(value)s” now. If yours is right "
+                "all the same, please save it once more."
+            )
+            form.add_error(name, str(text) % {"value": Role(value).label if name == "role" else value})
 
 
 @contextlib.contextmanager
@@ -84,6 +116,8 @@ def refused(field: str | None = None) -> Iterator[None]:
     """Turn what an action refuses into what its form says."""
     try:
         yield
+    except ChangedMeanwhileError as error:
+        raise MovedOnError(error) from error
     except PersonError as error:
         raise RefusedError(PROBLEMS[error.problem], field) from error
     except AddressTakenError as error:
@@ -97,6 +131,28 @@ def limit_links(user: User) -> None:
     who = ("invitation", str(user.pk))
     if not throttling.hit(*who, limit=LINKS_AN_HOUR, seconds=3600):
         raise RefusedError(too_many(*who))
+
+
+def limit_invitations(tenant: Tenant, count: int) -> None:
+    """RefusedError if a tenant has so many people invited by mail within a day that it cannot be meant."""
+    who = ("invitations", str(tenant.pk))
+    if not throttling.hit(*who, limit=INVITATIONS_A_DAY, seconds=DAY, times=count):
+        text = _(
+            "%(limit)s invitations can be mailed in a day, and these would be more. Nothing was stored. "
+            "Please try again in about %(hours)s hours, or hand out first passwords."
+        )
+        hours = -(-throttling.seconds_left(*who) // HOUR)
+        raise RefusedError(text % {"limit": f"{INVITATIONS_A_DAY:,}", "hours": hours}, "way")
+
+
+def limit_files(tenant: Tenant, admin: User) -> None:
+    """RefusedError if so many files of addresses were looked at that somebody may be asking for strangers."""
+    for what, key, limit, seconds in (
+        ("people.files", f"{admin.pk}", FILES_AN_HOUR, HOUR),
+        ("people.files.tenant", f"{tenant.pk}", FILES_A_DAY, DAY),
+    ):
+        if not throttling.hit(what, key, limit=limit, seconds=seconds):
+            raise RefusedError(too_many(what, key), "file")
 
 
 class PersonDeed(Deed[User]):
@@ -181,6 +237,7 @@ class Invite(PersonDeed):
 
     def do(self, request: HttpRequest, row: User, form: Any) -> None:
         limit_links(row)
+        limit_invitations(tenant_of(request), 1)
         with refused():
             mail.require_server()
             people.send_invitation(row)
@@ -293,7 +350,7 @@ class UserAdmin(ScopedModelAdmin[User]):
 
     def rows(self, request: HttpRequest) -> models.QuerySet[User]:
         """Return the tenant's people with their states; without operators, whom it does not look after."""
-        rows = super().rows(request).exclude(role=Role.PLATFORM_ADMIN)
+        rows = User.objects.in_scope().looked_after()
         return rows.annotate(state=people.state_at(clock.now()))
 
     @admin.display(description=_("name"), ordering="last_name")
@@ -322,6 +379,14 @@ class UserAdmin(ScopedModelAdmin[User]):
             kwargs["form"] = InviteForm
         return super().get_form(request, obj, change, **kwargs)
 
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Show or store the form; what it says of addresses, it does not say without end."""
+        # Counted here, before what is refused is rolled back.
+        who = ("people.addresses", str(request.user.pk))
+        if request.method == "POST" and not throttling.hit(*who, limit=ADDRESSES_AN_HOUR, seconds=HOUR):
+            REFUSAL.leave(request, RefusedError(too_many(*who)))
+        return super().changeform_view(request, *args, **kwargs)
+
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
@@ -334,11 +399,12 @@ class UserAdmin(ScopedModelAdmin[User]):
         said = {name: form.cleaned_data[name] for name in FIELDS}
         with refused("role"):
             if not is_new:
-                people.change(row, **said)
+                people.change(row, Person(**said), seen=form.seen)
             elif form.cleaned_data["way"] == BY_MAIL:
-                row.pk = people.invite_by_mail(tenant_of(request), Newcomer(**said)).pk
+                limit_invitations(tenant_of(request), 1)
+                row.pk = people.invite_by_mail(tenant_of(request), Person(**said)).pk
             else:
-                first = people.invite_with_password(tenant_of(request), Newcomer(**said))
+                first = people.invite_with_password(tenant_of(request), Person(**said))
                 row.pk = first.user.pk
                 FIRST_PASSWORD.leave(request, first)
 
@@ -369,7 +435,15 @@ class UserAdmin(ScopedModelAdmin[User]):
 
     def export_view(self, request: HttpRequest) -> HttpResponse:
         """Return what the list shows, as it is searched and filtered, in columns that the import reads."""
-        rows = self.get_changelist_instance(request).get_queryset(request)
+        # What the list is cut into pages by does not matter here, nor whether there is such a page.
+        asked = request.GET.copy()
+        for name in (PAGE_VAR, ALL_VAR):
+            asked.pop(name, None)
+        request.GET = asked  # type: ignore[assignment] # Django declares what it makes, which nobody changes
+        try:
+            rows = self.get_changelist_instance(request).get_queryset(request)
+        except IncorrectLookupParameters as error:
+            raise Http404 from error
         headings = (_("Family name"), _("Given name"), _("E-mail address"), _("Role"), _("State"))
         table: list[Sequence[object]] = [[str(heading) for heading in headings]]
         table += [
@@ -392,9 +466,12 @@ class UserAdmin(ScopedModelAdmin[User]):
         form.label_suffix = ""
         if form.is_bound and form.is_valid():
             try:
+                limit_files(tenant_of(request), acting(request))
                 return self._preview(request, people_import.read(form.cleaned_data["file"].read()))
             except FileError as error:
                 form.add_error("file", str(error))
+            except RefusedError as refusal:
+                refusal.add_to(form)
         focus_error(form)
         return self._import_page(request, {"form": form})
 
@@ -437,6 +514,7 @@ class UserAdmin(ScopedModelAdmin[User]):
                 )
             with refused():
                 if not with_passwords:
+                    limit_invitations(tenant_of(request), len(rows))
                     mail.require_server()
                 made = people.invite_all(
                     tenant_of(request), [row.newcomer for row in rows], with_passwords=with_passwords

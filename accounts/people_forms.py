@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -12,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import mail
 from accounts.account_forms import AddressField, family_name, given_name
 from accounts.models import Role, RoleCode, User
+from accounts.people import Person
 from tenants import scope
 from tenants.admin import DateInput
 from timerecord.core import clock
@@ -32,6 +34,8 @@ WAYS: Final = [
     (BY_PASSWORD, _("Show a first password here once: you pass it on, they have to change it")),
 ]
 MAX_USES: Final = 10_000
+MAX_FILE_BYTES: Final = 1_000_000
+FILE_TOO_LARGE: Final = _("This file is too large for a list of people: 1 MB are possible.")
 MAX_DAYS: Final = 3 * 366
 
 
@@ -57,13 +61,17 @@ class PersonForm(UserForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.label_suffix = ""
+        self.made_up = self.instance.email if mail.is_placeholder(self.instance.email or "") else ""
         for name in ("last_name", "first_name"):
             self.fields[name].widget.attrs["autocomplete"] = "off"  # it is somebody else's
-        if self.instance.pk and mail.is_placeholder(self.instance.email):
-            # It was made up: nobody has to give a real one to change something else.
+        if self.made_up:
+            # Nobody has to give a real one to change something else.
             self.fields["email"].required = False
             self.fields["email"].widget.attrs["placeholder"] = _("none yet")
             self.initial["email"] = ""
+        if self.instance.pk:
+            for name in self.Meta.fields:  # so that it can be told what was changed since
+                self.fields[name].show_hidden_initial = True
         if self.instance.pk == scope.current().user:
             self.fields["role"].disabled = True
             self.fields["role"].help_text = _("Nobody changes their own role: another admin can.")
@@ -71,9 +79,18 @@ class PersonForm(UserForm):
             self.fields["email"].disabled = True
             self.fields["email"].help_text = _("You change your own address under your account.")
 
+    @property
+    def seen(self) -> Person:
+        """What the page showed; who sends a form without that is taken to have seen what there is now."""
+        shown = {
+            name: self.data.get(self.add_initial_prefix(name), self.initial.get(name)) or ""
+            for name in self.Meta.fields
+        }
+        return Person(**{**shown, "email": shown["email"] or self.made_up})
+
     def clean_email(self) -> str:
         """Return the address; where none is given, the one that was made up stays."""
-        return str(self.cleaned_data["email"]) or self.instance.email
+        return str(self.cleaned_data["email"]) or self.made_up or self.instance.email
 
 
 class InviteForm(PersonForm):
@@ -111,6 +128,13 @@ class ImportForm(forms.Form):
         error_messages={"required": _("Please choose a file."), "empty": _("This file is empty.")},
         widget=forms.FileInput(attrs={"accept": ".csv,.txt,text/csv"}),
     )
+
+    def clean_file(self) -> UploadedFile:
+        """Refuse a large file, by the size that is known before it is read."""
+        file: UploadedFile = self.cleaned_data["file"]
+        if (file.size or 0) > MAX_FILE_BYTES:
+            raise ValidationError(FILE_TOO_LARGE)
+        return file
 
 
 class ImportWayForm(forms.Form):

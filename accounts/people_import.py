@@ -13,13 +13,12 @@ from django.utils.translation import gettext as _
 
 from accounts.account_forms import AddressField, family_name, given_name
 from accounts.models import Role, User
-from accounts.people import Newcomer
-from accounts.people_forms import TAKEN_BY_SOMEBODY
+from accounts.people import Person
+from accounts.people_forms import FILE_TOO_LARGE, MAX_FILE_BYTES, TAKEN_BY_SOMEBODY
 from tenants import scope
 from timerecord.core.spreadsheets import plain_cell
 
 MAX_ROWS: Final = 1000
-MAX_BYTES: Final = 1_000_000
 # cp932 is what Windows calls Shift_JIS: what Japanese Excel saves a CSV as.
 ENCODINGS: Final = ("utf-8-sig", "cp932")
 UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
@@ -60,9 +59,9 @@ class Row:
     problems: list[str] = dataclasses.field(default_factory=list)
 
     @property
-    def newcomer(self) -> Newcomer:
+    def newcomer(self) -> Person:
         """Return whom a good row is about."""
-        return Newcomer(self.last_name, self.first_name, self.email, self.role)
+        return Person(self.last_name, self.first_name, self.email, self.role)
 
 
 class RowForm(forms.Form):
@@ -117,8 +116,8 @@ def look_for_others(rows: Sequence[Row]) -> None:
 
 
 def _table(content: bytes) -> list[list[str]]:
-    if len(content) > MAX_BYTES:
-        raise FileError(_("This file is too large for a list of people: 1 MB are possible."))
+    if len(content) > MAX_FILE_BYTES:
+        raise FileError(str(FILE_TOO_LARGE))
     text = _text(content)
     heading = text.partition("\n")[0]
     delimiter = max(DELIMITERS, key=heading.count)

@@ -14,7 +14,7 @@ from django.views.decorators.debug import sensitive_variables
 from accounts import people
 from accounts.account_actions import unless_taken
 from accounts.models import AuditEvent, Role, User
-from accounts.people import FirstPassword, Newcomer
+from accounts.people import FirstPassword, Person
 from tenants import scope
 from tenants.models import Tenant, TenantStatus
 from tenants.scope import Reach
@@ -48,7 +48,7 @@ class AlreadyMadeError(Exception):
 
 
 @sensitive_variables("password", "hashed")
-def create_tenant(tenant: Tenant, admin: Newcomer, *, language: str) -> FirstPassword:
+def create_tenant(tenant: Tenant, admin: Person, *, language: str) -> FirstPassword:
     """Store a new tenant, and its first admin with a password to be told them, which they have to change.
 
     Both or neither. The uid says which form it came from: sent twice, it is AlreadyMadeError.

@@ -8,7 +8,7 @@ from django.core import signing
 from django.utils.translation import gettext_lazy as _
 
 from accounts.account_forms import AddressField, family_name, given_name
-from accounts.people import Newcomer
+from accounts.people import Person
 from accounts.support import MINUTES
 from tenants.admin import ReasonField
 from tenants.forms import SettingsForm
@@ -76,10 +76,10 @@ class CreateForm(SettingsForm):
         )
 
     @property
-    def admin(self) -> Newcomer:
+    def admin(self) -> Person:
         """The first admin that it asks for."""
         said = self.cleaned_data
-        return Newcomer(said["last_name"], said["first_name"], said["email"])
+        return Person(said["last_name"], said["first_name"], said["email"])
 
 
 class TenantReasonField(ReasonField):

@@ -51,6 +51,10 @@ class UserQuerySet(ScopedQuerySet["User"]):
         """Bring the tenant along in the same query: nearly every page needs its time zone."""
         return self.select_related("tenant")
 
+    def looked_after(self) -> "UserQuerySet":
+        """Leave out operators of the service, whom no tenant looks after, should one of them belong to it."""
+        return self.exclude(role="platform_admin")
+
 
 class AuditEventQuerySet(ScopedQuerySet["AuditEvent"]):
     """Sets of changes to tenants, users and role codes, and of sign-ins."""

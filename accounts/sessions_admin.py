@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import audit, sessions
 from accounts.admin_site import tenant_of, tenant_site
-from accounts.models import Role, User
+from accounts.models import User
 from accounts.querysets import UserQuerySet
 from accounts.session_views import SEE_OTHER, lines
 
@@ -58,7 +58,7 @@ def end_session(request: HttpRequest) -> HttpResponse:
 
 def _people() -> UserQuerySet:
     """Return the people whom the tenant's admins look after."""
-    return User.objects.in_scope().exclude(role=Role.PLATFORM_ADMIN)
+    return User.objects.in_scope().looked_after()
 
 
 def _person(said: str) -> User:

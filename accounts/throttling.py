@@ -22,11 +22,11 @@ CLEARED_AT_ONCE = 20
 NETWORK_BITS, SITE_BITS = 64, 48
 # A hit by somebody over the limit writes nothing. The first of a while makes the row, or begins it anew.
 COUNT = """
-    INSERT INTO throttle_counters AS kept (key, hits, expires_at) VALUES (%(key)s, 1, %(end)s)
+    INSERT INTO throttle_counters AS kept (key, hits, expires_at) VALUES (%(key)s, %(times)s, %(end)s)
     ON CONFLICT (key) DO UPDATE SET
-        hits = CASE WHEN kept.expires_at <= %(now)s THEN 1 ELSE kept.hits + 1 END,
+        hits = CASE WHEN kept.expires_at <= %(now)s THEN 0 ELSE kept.hits END + excluded.hits,
         expires_at = CASE WHEN kept.expires_at <= %(now)s THEN excluded.expires_at ELSE kept.expires_at END
-    WHERE kept.expires_at <= %(now)s OR kept.hits < %(limit)s
+    WHERE kept.expires_at <= %(now)s OR kept.hits + excluded.hits <= %(limit)s
     RETURNING hits
 """
 # Waits for nobody: two that wait for each other's rows would be a deadlock.
@@ -49,8 +49,8 @@ class TooManyError(Exception):
         self.seconds = seconds
 
 
-def hit(what: str, key: str | None, *, limit: int, seconds: int) -> bool:
-    """Count one try of `what` by `key`; whether it is within the limit of so many in so many seconds.
+def hit(what: str, key: str | None, *, limit: int, seconds: int, times: int = 1) -> bool:
+    """Count one try of `what` by `key`, or several; whether all are within so many in so many seconds.
 
     None is nobody in particular, and not counted: one key for all would let one keep out all others.
 
@@ -58,16 +58,20 @@ def hit(what: str, key: str | None, *, limit: int, seconds: int) -> bool:
     committed at once, so nothing that fails later takes it back; inside a transaction, with that one: so
     call it before one begins. The key, an address of a person or a machine, is stored as an HMAC only.
     """
-    if key is None:
+    if key is None or times < 1:
         return True
+    if times > limit:
+        return False
     now = clock.now()
     end = now + dt.timedelta(seconds=seconds)
     with connection.cursor() as cursor:
-        cursor.execute(COUNT, {"key": _key(what, key), "now": now, "end": end, "limit": limit})
+        cursor.execute(
+            COUNT, {"key": _key(what, key), "now": now, "end": end, "limit": limit, "times": times}
+        )
         counted = cursor.fetchone()
         # Each row that may be new clears away some that are of no use any more. Not in a scope, whose
         # transaction would keep them from whoever counts anew on them until it ends.
-        if counted == (1,) and not scope.is_named():
+        if counted == (times,) and not scope.is_named():
             _clear_some(cursor)
     return counted is not None
 

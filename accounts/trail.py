@@ -13,8 +13,11 @@ from accounts import words
 from accounts.models import AuditEvent, Role, RoleCode, User
 from tenants.admin import HistoryEntry
 from tenants.models import Tenant
+from timerecord.core import clock
 
 PAGE_SIZE: Final = 50
+# How far back a page of a search goes: a rare name would lead through all that was ever recorded.
+SEARCHED_AT_ONCE: Final = dt.timedelta(days=92)
 # The events whose subject is a user; of all others it is a row of the table that the kind names.
 ABOUT_USERS: Final = ("users.", "sign_", "password.", "email.", "sessions.", "export.")
 
@@ -82,7 +85,10 @@ class Place:
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """One event in words: when, who, what about whom, from where. `user` is the id of whom it is about."""
+    """One event in words: when, who, what about whom, from where.
+
+    `user` is the id of whom it is about, if the tenant looks after them.
+    """
 
     at: dt.datetime
     who: str
@@ -97,16 +103,22 @@ class Line:
 
 @dataclasses.dataclass(frozen=True)
 class TrailPage:
-    """Some events, the newest first, and where those before them begin; None at the end."""
+    """Some events, the newest first, and where those before them begin; None at the end.
+
+    `searched_to` is how far back they were looked for, where earlier ones may fit as well.
+    """
 
     lines: list[Line]
     older: Place | None
+    searched_to: dt.datetime | None = None
 
 
 def trail_page(
     tenant: Tenant, *, search: str = "", kind: Kind | None = None, before: Place | None = None
 ) -> TrailPage:
-    """Return events of a tenant, as far as they are in scope. Three queries at most.
+    """Return events of a tenant, as far as they are in scope. Four queries at most.
+
+    What is searched or filtered is looked for SEARCHED_AT_ONCE back from where the page begins.
 
     `search` has words, of which each is to be in the name or the address of who did it, or of whom it was
     done to; of somebody whose account is gone, in the name that the event has.
@@ -119,10 +131,18 @@ def trail_page(
     if before is not None:
         # The first condition finds the place in the index.
         events = events.filter(at__lte=before.at).filter(Q(at__lt=before.at) | Q(pk__lt=before.pk))
+    since = (before.at if before else clock.now()) - SEARCHED_AT_ONCE
+    is_narrowed = bool(search or kind)
+    if is_narrowed:
+        events = events.filter(at__gte=since)
     found = list(events.order_by("-at", "-pk")[: PAGE_SIZE + 1])
     shown = found[:PAGE_SIZE]
-    older = Place(shown[-1].at, shown[-1].pk) if len(found) > PAGE_SIZE else None
-    return TrailPage(_lines(shown, tenant), older)
+    if len(found) > PAGE_SIZE:
+        return TrailPage(_lines(shown, tenant), Place(shown[-1].at, shown[-1].pk))
+    earlier = AuditEvent.objects.in_scope().filter(tenant_id=tenant.pk, at__lt=since)
+    if is_narrowed and earlier.exists():
+        return TrailPage(_lines(shown, tenant), Place(since, 0), since)
+    return TrailPage(_lines(shown, tenant), None)
 
 
 def _by_name(search: str) -> Q:
@@ -153,18 +173,18 @@ def _lines(events: list[AuditEvent], tenant: Tenant) -> list[Line]:
     ]
 
 
-def _named(ids: Iterable[int | None]) -> dict[int, str]:
+def _named(ids: Iterable[int | None]) -> dict[int, User]:
     wanted = {pk for pk in ids if pk is not None}
-    named = User.objects.in_scope().only("last_name", "first_name", "username")
-    return {user.pk: user.display_name for user in named.filter(pk__in=wanted)}
+    named = User.objects.in_scope().only("last_name", "first_name", "username", "role")
+    return {user.pk: user for user in named.filter(pk__in=wanted)}
 
 
-def _line(event: AuditEvent, entry: HistoryEntry, users: dict[int, str], tenant: Tenant) -> Line:
+def _line(event: AuditEvent, entry: HistoryEntry, users: dict[int, User], tenant: Tenant) -> Line:
     is_about_user = event.kind.startswith(ABOUT_USERS) and event.subject_id is not None
     is_own = is_about_user and event.subject_id == event.actor_id
-    user = event.subject_id if is_about_user and event.subject_id in users else None
+    about = users.get(event.subject_id or 0) if is_about_user else None
     if is_about_user:
-        whom = users.get(event.subject_id or 0) or _name_in(event)
+        whom = about.display_name if about else _name_in(event)
     elif event.kind.startswith(f"{RoleCode._meta.db_table}."):
         whom = str(_("role code"))
     else:
@@ -173,7 +193,7 @@ def _line(event: AuditEvent, entry: HistoryEntry, users: dict[int, str], tenant:
         at=entry.at,
         who=entry.who,
         whom=whom,
-        user=user,
+        user=about.pk if about and about.role != Role.PLATFORM_ADMIN else None,
         is_own=is_own,
         what=list(entry.what),
         # Without somebody who did it, the reason is the code's, and no news.

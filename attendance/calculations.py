@@ -20,6 +20,8 @@ def to_the_minute(moment: dt.datetime) -> dt.datetime:
     """Return the instant without its seconds, in UTC. ValueError for a time without zone."""
     if moment.tzinfo is None:
         raise ValueError("a time without zone is no instant")
+    if moment.tzinfo is dt.UTC and not moment.second and not moment.microsecond:
+        return moment  # as most are that a month is added up from
     return moment.astimezone(dt.UTC).replace(second=0, microsecond=0)
 
 

@@ -107,6 +107,30 @@ class SeenForm(forms.Form):
         self.data = {**data.dict(), self.add_prefix("seen"): times.text}
 
 
+class ZoneForm(forms.Form):
+    """Carries in which zone the page showed its times, and in which those that are entered are meant."""
+
+    zone = forms.CharField(widget=forms.HiddenInput, required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["zone"].initial = zone().key
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse the form if the zone is another by now: what was read and typed would be other times."""
+        super().clean()
+        shown, present = self.cleaned_data.get("zone"), zone().key
+        if shown and shown != present:
+            raise ValidationError(
+                _(
+                    "The time zone was changed from {before} to {after} while this page was open, so nothing "
+                    "was stored. Please open the page again and enter the times as clocks show them in "
+                    "{after}."
+                ).format(before=shown, after=present)
+            )
+        return self.cleaned_data
+
+
 class DeleteForm(SeenForm):
     """Why a work session is deleted."""
 
@@ -116,7 +140,7 @@ class DeleteForm(SeenForm):
         super().__init__(data, initial={"seen": Times.of(session).text})
 
 
-class EndForm(SeenForm):
+class EndForm(ZoneForm, SeenForm):
     """When somebody went who forgot to clock out: the time of day is enough."""
 
     end = forms.TimeField(
@@ -178,7 +202,7 @@ class EmployeeField(UserField):
         return user.display_name if mail.is_placeholder(user.email) else f"{user.display_name} ({user.email})"
 
 
-class CorrectionForm(SeenForm, SessionForm):
+class CorrectionForm(ZoneForm, SeenForm, SessionForm):
     """A work session, new or corrected: when it began and ended, and why it is entered here.
 
     The rules are those of attendance.corrections; this knows what times are meant.

@@ -15,13 +15,12 @@ from typing import Final, Literal
 
 import psycopg
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 
 from accounts.models import User
 from attendance import calculations
 from attendance.actions import CLOCK_SKEW, take_turn
 from attendance.models import WorkSession
-from attendance.querysets import RUNNING, TAKES_TIME
+from attendance.querysets import TAKES_TIME
 
 # Whoever means longer ago has most likely mistyped the year.
 LONGEST_AGO: Final = dt.timedelta(days=5 * 366)
@@ -230,8 +229,11 @@ def _in_the_way(user: User, times: Times, pk: int | None) -> WorkSession | None:
         others = others.exclude(pk=pk)
     if times.end:
         others = others.filter(start_time__lt=times.end)
-    others = others.reaching_into(times.start).filter(RUNNING | Q(end_time__gt=times.start))
-    return others.order_by("start_time").first()
+    # Of those that start before, only the last can reach into these times.
+    before = others.last_with_time(times.start).first()
+    if before and (before.end_time is None or before.end_time > times.start):
+        return before
+    return others.filter(start_time__gte=times.start).order_by("start_time", "pk").first()
 
 
 def _overlap(times: Times, other: WorkSession) -> CorrectionError:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import Q
 from django.db.models.expressions import RawSQL
+from django.db.models.fields.json import KT
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -107,6 +108,15 @@ class Change:
 
 
 @dataclasses.dataclass(frozen=True)
+class Deletion:
+    """A work session that somebody else than the clock deleted, and how."""
+
+    session_id: int
+    employee: User
+    change: Change
+
+
+@dataclasses.dataclass(frozen=True)
 class HistoryPage:
     """The history of one work session, from the first change to the last."""
 
@@ -159,6 +169,50 @@ def corrected(ids: Iterable[int]) -> set[int]:
     """Return which of these work sessions were corrected, in one query."""
     found = corrections().filter(work_session_id__in=ids).values_list("work_session_id", flat=True)
     return {pk for pk in found if pk is not None}
+
+
+def deletions(since: dt.datetime, until: dt.datetime | None = None) -> WorkSessionHistoryQuerySet:
+    """Return the changes by which somebody deleted work sessions that began in a span, in no order.
+
+    A partial index has the deletions of an employee, of which there are few.
+    """
+    # As text, UTC to the microsecond: that is also its order.
+    began = WorkSessionHistory.objects.in_scope().alias(began=KT("before__start_time"))
+    found = began.filter(
+        operation=Operation.DELETE, door__in=[Door.ADMIN, Door.COMMAND], began__gte=_utc_text(since)
+    )
+    return found.filter(began__lt=_utc_text(until)) if until else found
+
+
+def as_deletions(rows: Iterable[WorkSessionHistory]) -> list[Deletion]:
+    """Return what rows of `deletions` tell; whose they are is read along or asked for."""
+    return [Deletion(row.work_session_id or 0, row.user, _change(row)) for row in rows]
+
+
+def marks(user: User, ids: Iterable[int], since: dt.datetime) -> tuple[set[int], list[Deletion]]:
+    """Return which of these work sessions of a user were corrected, and what was deleted, the latest first.
+
+    Of the deletions those of work sessions that began at an instant or later. One query.
+    """
+    rows = (
+        corrections()
+        .filter(user=user, work_session_id__in=list(ids))
+        .union(deletions(since).filter(user=user), all=True)
+        .order_by("-seq")
+    )
+    corrected, deleted = set(), []
+    for row in rows:
+        if row.operation == Operation.DELETE:
+            row.user = user
+            deleted.append(row)
+        else:
+            corrected.add(row.work_session_id or 0)
+    return corrected, as_deletions(deleted)
+
+
+def _utc_text(instant: dt.datetime) -> str:
+    """Write an instant as the database does in the history."""
+    return f"{instant.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
 def span(session: WorkSession) -> str:

@@ -140,6 +140,9 @@ class WorkSessionHistory(models.Model):
                 condition=Q(operation__in=[Operation.IMPORT, Operation.PURGE]),
                 name="work_session_history_of_many",
             ),
+            models.Index(
+                fields=["user"], condition=Q(operation="delete"), name="work_session_history_deletions"
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["user", "seq"], name="work_session_history_chain_key"),

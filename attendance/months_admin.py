@@ -227,7 +227,7 @@ def _month_asked(request: HttpRequest, tenant: Tenant) -> Month:
 
 
 def _employee(user_id: int) -> User:
-    return get_object_or_404(User.objects.in_scope().with_tenant(), pk=user_id)
+    return get_object_or_404(User.objects.in_scope().looked_after().with_tenant(), pk=user_id)
 
 
 def _steps(found: TenantMonth | EmployeeMonth, address: Any, present: str) -> dict[str, Any]:

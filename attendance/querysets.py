@@ -1,8 +1,7 @@
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from django.db.models import F, Q, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import F, Q
 
 from tenants.querysets import ScopedQuerySet
 
@@ -39,14 +38,21 @@ class WorkSessionQuerySet(ScopedQuerySet["WorkSession"]):
         found = list(self.running().union(self.newest_first()[:1], all=True))
         return next((session for session in found if session.is_running), next(iter(found), None))
 
-    def reaching_into(self, since: dt.datetime) -> "WorkSessionQuerySet":
-        """Keep those with time at or after an instant; made for one user's, and cheap for any history.
+    def last_with_time(self, before: dt.datetime) -> "WorkSessionQuerySet":
+        """Keep the last that starts before an instant and takes any time: one step back in the index.
 
-        Since no two sessions of a user overlap, of all that start earlier only the last that takes any
-        time can reach across the instant: one step back in the index finds it.
+        Since no two of a user overlap, of all that start before the instant only this one can reach into what
+        comes after it.
         """
-        before = self.filter(TAKES_TIME, start_time__lt=since).newest_first().values("start_time")[:1]
-        return self.filter(start_time__gte=Coalesce(Subquery(before), since))
+        return self.filter(TAKES_TIME, start_time__lt=before).newest_first()[:1]
+
+    def reaching_into(self, since: dt.datetime) -> "WorkSessionQuerySet":
+        """Return those of one user with time at or after an instant, to be ordered and read.
+
+        It cannot be filtered further. In two branches: as a bound, the start of the last before it would be a
+        subquery, which might leak, so row-level security would keep it out of the index and read all history.
+        """
+        return self.filter(start_time__gte=since).order_by().union(self.last_with_time(since), all=True)
 
 
 class WorkSessionHistoryQuerySet(ScopedQuerySet["WorkSessionHistory"]):

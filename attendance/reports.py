@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from accounts.models import User
 from attendance import calculations
+from attendance.history import Deletion, marks
 from attendance.models import NO_SESSION, WorkSession
 
 DAYS_SHOWN = 30
@@ -23,6 +24,7 @@ class SessionLine:
     minutes: int
     is_running: bool
     end_unknown: bool
+    is_corrected: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +34,8 @@ class DaySummary:
     date: dt.date
     minutes: int
     is_running: bool
+    # Whether somebody else than the clock added or changed a work session that counts on it.
+    is_corrected: bool = dataclasses.field(default=False, kw_only=True)
 
     @property
     def is_weekend(self) -> bool:
@@ -66,13 +70,17 @@ class ClockState:
 
 @dataclasses.dataclass(frozen=True)
 class EmployeePage:
-    """The page of one user. Days and work sessions are ordered from the latest."""
+    """The page of one user. Days and work sessions are ordered from the latest.
+
+    `deleted` are those that began on the days shown, or in the month, and that somebody deleted.
+    """
 
     state: ClockState
     today: DaySummary
     month_minutes: int
     days: list[DaySummary]
     sessions: list[SessionLine]
+    deleted: list[Deletion]
 
 
 class _Row(NamedTuple):
@@ -94,9 +102,11 @@ class _Row(NamedTuple):
         """
         return self.start, max(now, self.start) if self.is_running else self.end or self.start
 
-    def line(self, now: dt.datetime) -> SessionLine:
+    def line(self, now: dt.datetime, *, is_corrected: bool) -> SessionLine:
         minutes = calculations.minutes_between(*self.span(now))
-        return SessionLine(self.pk, self.start, self.end, minutes, self.is_running, self.end_unknown)
+        return SessionLine(
+            self.pk, self.start, self.end, minutes, self.is_running, self.end_unknown, is_corrected
+        )
 
     def model(self, user: User) -> WorkSession:
         return WorkSession(
@@ -110,8 +120,8 @@ COLUMNS = ("pk", "start_time", "end_time", "end_unknown")
 def employee_page(user: User, now: dt.datetime) -> EmployeePage:
     """Return what the user's page shows at an instant.
 
-    One query, whatever the history; another one for somebody who worked little of late, whose last work
-    sessions lie further back.
+    Two queries, whatever the history: the work sessions, and what was corrected and deleted of them. Another
+    one for somebody who worked little of late, whose last work sessions lie further back.
     """
     zone = user.zone
     today = calculations.work_date(now, zone)
@@ -121,7 +131,7 @@ def employee_page(user: User, now: dt.datetime) -> EmployeePage:
     until = calculations.day_start((month_start + 31 * calculations.DAY).replace(day=1), zone)
 
     mine = WorkSession.objects.of(user).newest_first()
-    recent = [_Row(*row) for row in mine.reaching_into(since).values_list(*COLUMNS)]
+    recent = [_Row(*row) for row in mine.reaching_into(since).newest_first().values_list(*COLUMNS)]
     newest = recent[:SESSIONS_SHOWN]
     if len(newest) < SESSIONS_SHOWN:
         newest = [_Row(*row) for row in mine.values_list(*COLUMNS)[:SESSIONS_SHOWN]]
@@ -129,11 +139,22 @@ def employee_page(user: User, now: dt.datetime) -> EmployeePage:
     last = running or next(iter(newest), None)
 
     # An old file may hold a session of centuries: only the days that count here are gone through.
-    spans = (calculations.within(row.span(now), since, until) for row in recent)
+    spans = [calculations.within(row.span(now), since, until) for row in recent]
     minutes = calculations.sum_by_day(spans, zone)
+    corrected, deleted = marks(user, {row.pk for row in (*recent, *newest)}, since)
+    corrected_days = {calculations.work_date(row.start, zone) for row in recent if row.pk in corrected} | set(
+        calculations.sum_by_day(
+            (span for row, span in zip(recent, spans, strict=True) if row.pk in corrected), zone
+        )
+    )
     running_since = calculations.work_date(running.start, zone) if running else None
     days = [
-        DaySummary(day, minutes[day], is_running=running_since is not None and running_since <= day)
+        DaySummary(
+            day,
+            minutes[day],
+            is_running=running_since is not None and running_since <= day,
+            is_corrected=day in corrected_days,
+        )
         for day in (today - n * calculations.DAY for n in range(DAYS_SHOWN))
     ]
     return EmployeePage(
@@ -141,5 +162,6 @@ def employee_page(user: User, now: dt.datetime) -> EmployeePage:
         today=days[0],
         month_minutes=sum(counted for day, counted in minutes.items() if day >= month_start),
         days=days,
-        sessions=[row.line(now) for row in newest],
+        sessions=[row.line(now, is_corrected=row.pk in corrected) for row in newest],
+        deleted=deleted,
     )

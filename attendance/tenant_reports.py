@@ -452,7 +452,9 @@ NOTHING = _Sum(0, 0, 0)
 
 
 def _people(tenant: Tenant) -> list[_Person]:
-    users = {user.pk: user for user in User.objects.in_scope().filter(tenant=tenant).only(*NAMED)}
+    users = {
+        user.pk: user for user in User.objects.in_scope().looked_after().filter(tenant=tenant).only(*NAMED)
+    }
     return [
         _Person(Employee.of(user), running_since, last_start, last_end)
         for pk, running_since, last_start, last_end in _rows(PRESENT, ids=list(users))
@@ -585,9 +587,9 @@ def _months(
         for row in of_user.get(employee.pk, ()):
             for part in _parts(row, bounds[0], bounds[-1], zone, now):
                 before = days[part.date]
-                days[part.date].append(
-                    part._replace(gap=_gap(before, part), is_corrected=row.pk in corrected)
-                )
+                if before or row.pk in corrected:
+                    part = part._replace(gap=_gap(before, part), is_corrected=row.pk in corrected)
+                before.append(part)
         yield EmployeeMonth(employee, zone, month, now, [_day(*each) for each in days.items()])
 
 
@@ -596,9 +598,9 @@ def _parts(
 ) -> Iterator[Part]:
     """Yield what the work session has on each work date of the span; 0 minutes where it begins, at least."""
     ended = max(now, row.start) if row.is_running else row.end or row.start
-    start, end = calculations.within((row.start, ended), since, until)
-    parts = list(calculations.minutes_by_day(start, end, zone))
-    at, whole_end = calculations.to_the_minute(start), calculations.to_the_minute(ended)
+    first, whole_end = calculations.to_the_minute(row.start), calculations.to_the_minute(ended)
+    at, end = calculations.within((first, whole_end), since, until)
+    parts = list(calculations.minutes_by_day(at, end, zone))
     if not parts and since <= row.start < until:
         parts = [(calculations.work_date(at, zone), 0)]
     for date, minutes in parts:

@@ -4,22 +4,25 @@ import contextlib
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Final
+from urllib.parse import quote
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import PAGE_VAR, ChangeList
+from django.core.paginator import Paginator
 from django.db import models
 from django.db.models import Exists, OuterRef
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
 
 from accounts.admin_site import tenant_site
-from accounts.models import User
+from accounts.models import Role, User
 from attendance import corrections, history, words
 from attendance.calculations import DAY, day_start, work_date
 from attendance.correction_forms import (
@@ -180,7 +183,7 @@ class EmployeeFilter(SelectFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[Any, Text]]:
         names = ("last_name", "first_name", "username")
-        people = User.objects.in_scope().only(*names).order_by(*names, "pk")
+        people = User.objects.in_scope().looked_after().only(*names).order_by(*names, "pk")
         return [(user.pk, user.display_name) for user in people]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
@@ -313,7 +316,8 @@ class WorkSessionAdmin(ScopedModelAdmin[WorkSession]):
     list_per_page = 50
 
     def rows(self, request: HttpRequest) -> models.QuerySet[WorkSession]:
-        return super().rows(request).select_related("user")
+        rows = super().rows(request).exclude(user__role=Role.PLATFORM_ADMIN)  # as `looked_after` has it
+        return rows.select_related("user")
 
     # --- the list -------------------------------------------------------------------------------------
 
@@ -354,7 +358,12 @@ class WorkSessionAdmin(ScopedModelAdmin[WorkSession]):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         found = self._forgotten(request)
-        context = {"forgotten": found[:FORGOTTEN_SHOWN], "more_forgotten": len(found) > FORGOTTEN_SHOWN}
+        said = request.GET.get(str(DateFilter.parameter_name), "")[: len("2026-11")]
+        context = {
+            "forgotten": found[:FORGOTTEN_SHOWN],
+            "more_forgotten": len(found) > FORGOTTEN_SHOWN,
+            "deleted_url": f"{self.url('deleted')}{f'?date={quote(said)}' if said else ''}",
+        }
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
     def _forgotten(self, request: HttpRequest) -> list[WorkSession]:
@@ -362,11 +371,49 @@ class WorkSessionAdmin(ScopedModelAdmin[WorkSession]):
         rows = self.rows(request).filter(RUNNING, start_time__lt=clock.now() - FORGOTTEN_AFTER)
         return list(rows.order_by("-start_time", "-pk")[: FORGOTTEN_SHOWN + 1])
 
+    # --- what is not there any more -------------------------------------------------------------------
+
+    def pages(self) -> list[Any]:
+        return [self.list_page("deleted", require_safe(self.deleted_view))]
+
+    def deleted_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the work sessions of a month that were deleted, the last deletion first."""
+        present = Month.at(clock.now(), zone())
+        try:
+            month = Month.parse(said) if (said := request.GET.get("date")) else present
+        except ValueError as error:
+            raise Http404 from error
+        bounds = month.bounds(zone())
+        rows = history.deletions(bounds[0], bounds[-1]).select_related("user").order_by("-at", "-pk")
+        page = Paginator(rows, self.list_per_page).get_page(request.GET.get(PAGE_VAR, 1))
+        url = self.url("deleted")
+
+        def step(to: Month | None) -> tuple[str, str] | None:
+            return (words.month_name(to), f"{url}?date={to}") if to else None
+
+        context = {
+            "title": _("Deleted work sessions"),
+            "kept": f"date={month}&",
+            "page_var": PAGE_VAR,
+            "month_name": words.month_name(month),
+            "page": page,
+            "deletions": history.as_deletions(page.object_list),
+            "steps": {
+                "previous": step(month.previous),
+                "following": step(month.following) if month < present else None,
+                "present": url if month < present else "",
+            },
+        }
+        return self.render(request, "admin/attendance/worksession/deleted.html", context)
+
     # --- adding and correcting ------------------------------------------------------------------------
 
     def get_fields(self, request: HttpRequest, obj: WorkSession | None = None) -> Any:
         said = ("start", "end", "end_unknown", "reason")
         return (*said, "seen") if obj else ("user", *said)
+
+    def get_field_queryset(self, db: str | None, db_field: Any, request: HttpRequest) -> Any:
+        return super().get_field_queryset(db, db_field, request).looked_after()
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         return super().formfield_for_foreignkey(db_field, request, **{"form_class": EmployeeField, **kwargs})

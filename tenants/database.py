@@ -31,7 +31,9 @@ SETTINGS: Final[dict[str, dict[str, str]]] = {
     OWNER: EVERYBODY | {"lock_timeout": "10s"},
     # A request ends after 30 s; what it had asked for would go on without these.
     APP: EVERYBODY
-    | {"statement_timeout": "25s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s"},
+    | {"statement_timeout": "25s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s"}
+    # PostgreSQL takes the aggregate of a tenant's month for one that is worth compiling, each time anew.
+    | {"jit": "off"},
     IMPORT: EVERYBODY,
 }
 ALLOWED_SETTINGS: Final = frozenset({"track_activities"})

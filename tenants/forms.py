@@ -93,6 +93,13 @@ class SettingsForm(forms.Form):
             choices=zone_choices(tenant.time_zone),
         )
 
+    def clean_time_zone(self) -> str:
+        """Refuse a zone that there is not any more, though it is stored."""
+        name = str(self.cleaned_data["time_zone"])
+        if name not in zoneinfo.available_timezones():
+            raise forms.ValidationError(_("There is no such time zone any more. Please choose another one."))
+        return name
+
     def clean_name(self) -> str:
         """Return the name on one line: mails bear it, in their subject too."""
         return " ".join(self.cleaned_data["name"].split())

@@ -136,18 +136,28 @@ def own_scope(user: User) -> Scope:
 
 @contextlib.contextmanager
 def seeing(wanted: Scope) -> Iterator[None]:
-    """Set a scope for the session of this connection: also where each statement is a transaction."""
-    text = scope.text_of(wanted)
-    with connection.cursor() as cursor:
-        cursor.execute("SET timerecord.scope = %s; SET timerecord.seal = %s", [text, scope.seal(text)])
+    """Set a scope for the session of this connection: also where each statement is a transaction.
+
+    Afterwards the one around it, if any, is as it was.
+    """
+    before = scope._current.get(None)
+    _say(wanted)
     token = scope._current.set(wanted)
     try:
         yield
     finally:
         scope._current.reset(token)
         if connection.connection and not connection.needs_rollback:
-            with connection.cursor() as cursor:
-                cursor.execute("RESET timerecord.scope; RESET timerecord.seal")
+            _say(before)
+
+
+def _say(wanted: Scope | None) -> None:
+    with connection.cursor() as cursor:
+        if wanted is None:
+            cursor.execute("RESET timerecord.scope; RESET timerecord.seal")
+        else:
+            text = scope.text_of(wanted)
+            cursor.execute("SET timerecord.scope = %s; SET timerecord.seal = %s", [text, scope.seal(text)])
 
 
 @pytest.fixture
@@ -215,7 +225,10 @@ def platform(operator: User) -> Client:
 
 @pytest.fixture
 def make_session(employee: User) -> MakeSession:
-    """Make a work session of the employee from times such as "2026-11-20 09:00" in Japan; no end: running."""
+    """Make a work session of the employee from times such as "2026-11-20 09:00" in Japan; no end: running.
+
+    Not by the clock: pages mark it as corrected.
+    """
 
     def make(
         start: str, end: str | None = None, *, user: User | None = None, **fields: object

@@ -110,3 +110,18 @@ class Page:
         button = self.punch.find(".//button")
         assert button is not None
         return button
+
+
+def fields_of(page: Page) -> dict[str, str]:
+    """Return what the page's form would send."""
+    (form,) = page.all(".//main//form[@data-once]")
+    said = {}
+    for box in form.iter("input"):
+        is_box = box.get("type") in {"checkbox", "radio"}
+        if not is_box or "checked" in box.attrib:
+            said[box.get("name", "")] = box.get("value", "on" if is_box else "")
+    said |= {box.get("name", ""): text_of(box) for box in form.iter("textarea")}
+    for box in form.iter("select"):
+        chosen = [option for option in box.iter("option") if "selected" in option.attrib]
+        said[box.get("name", "")] = chosen[0].get("value", "") if chosen else ""
+    return said

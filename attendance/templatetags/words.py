@@ -26,8 +26,10 @@ DURATION = '<time datetime="PT{}H{}M">{}</time>'
 RUNNING = '<time datetime="PT{}H{}M" data-running="{}" data-pattern="{}">{}</time>'
 TAG = '<span class="{}">{}</span>'
 NOTHING = '<span class="faint" role="img" aria-label="{}">–</span>'
-SESSION = '<tr><th scope="row"><a href="%s">%s</a></th><td>%s</td><td>%s</td><td class="number">%s</td></tr>'
-DAY = '<tr class="%s"><th scope="row">%s</th><td class="number">%s%s</td></tr>'
+SESSION = (
+    '<tr><th scope="row"><a href="%s">%s%s</a></th><td>%s</td><td>%s</td><td class="number">%s</td></tr>'
+)
+DAY = '<tr class="%s"><th scope="row">%s%s</th><td class="number">%s%s</td></tr>'
 
 
 @register.simple_tag
@@ -42,7 +44,17 @@ def session_rows(sessions: Iterable[SessionLine]) -> SafeString:
     year = words.this_year()
     # Turned into an address once and not for each row, which would cost as much as all else in it.
     history, end = reverse("attendance:history", args=[0]).split("0")
-    return _rows(SESSION, ((f"{history}{session.pk}{end}", *_session(session, year)) for session in sessions))
+    mark = _corrected()
+    return _rows(
+        SESSION,
+        (
+            (
+                f"{history}{session.pk}{end}",
+                *_marked(_session(session, year), mark if session.is_corrected else ""),
+            )
+            for session in sessions
+        ),
+    )
 
 
 @register.simple_tag
@@ -50,18 +62,30 @@ def day_rows(days: Iterable[DaySummary]) -> SafeString:
     """Write the rows of a table of days: date, time worked."""
     year = words.this_year()
     at_work, nothing = format_html(TAG + " ", "tag", _("at work")), format_html(NOTHING, _("nothing"))
+    mark = _corrected()
     return _rows(
         DAY,
         (
             (
                 "weekend" if day.is_weekend else "weekday",
                 words.short_day(day.date, year),
+                mark if day.is_corrected else "",
                 at_work if day.is_running else "",
                 words.hours_and_minutes(day.minutes) if day.minutes or day.is_running else nothing,
             )
             for day in days
         ),
     )
+
+
+def _corrected() -> SafeString:
+    """Write that somebody else than the clock had a hand in it; who and why, its link tells."""
+    return format_html(" " + TAG, "tag off", _("corrected"))
+
+
+def _marked(cells: tuple[str, ...], mark: str) -> tuple[str, ...]:
+    day, *others = cells
+    return day, mark, *others
 
 
 def _rows(pattern: str, rows: Iterable[tuple[str, ...]]) -> SafeString:

@@ -1,5 +1,7 @@
 """What was done in a tenant, as its admins read it."""
 
+import datetime as dt
+
 import pytest
 from django.db import connection
 from django.test import Client
@@ -181,6 +183,21 @@ class TestFinding:
         assert office.get(AUDIT, {"kind": kind.value}).status_code == 200
         chosen = Page(office.get(AUDIT, {"kind": kind.value})).all(".//option[@selected]")
         assert [option.get("value") for option in chosen] == [kind.value]
+
+    def test_a_search_goes_back_some_time_and_says_so(
+        self, office: Client, employee: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A rare name would lead through all that was ever recorded."""
+        with monkeypatch.context() as short:
+            short.setattr(trail, "SEARCHED_AT_ONCE", dt.timedelta(0))
+            page = Page(office.get(AUDIT, {"q": "佐藤"}))
+            assert len(rows(office)) >= 2  # what nobody searches, is shown whatever its age
+        assert page.all(".//tbody/tr") == []
+        assert "Looked for back to" in page.text(".//main")
+        (older,) = page.all(".//a[@rel='next']")
+        found = Page(office.get(AUDIT + str(older.get("href"))))
+        assert "佐藤 花子" in text_of(found.root.find(".//tbody"))
+        assert found.root.find(".//a[@rel='next']") is None
 
 
 class TestPages:

@@ -40,6 +40,7 @@ def test_no_key_lengthens_the_longest_lifetime(
     (before,) = of_user(employee)
     now.shift(dt.timedelta(seconds=settings.SESSION_COOKIE_AGE - 60))
     phone.post(END_OTHERS)
+    employee.refresh_from_db()
     (after,) = of_user(employee)
     assert after.id != before.id
     assert (after.created, after.expires) == (before.created, before.expires)

@@ -1,5 +1,6 @@
 """How a tenant's admin looks after its people."""
 
+import dataclasses
 import datetime as dt
 import logging
 import re
@@ -15,15 +16,15 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from accounts import people, tokens
 from accounts.account_forms import NO_MAIL
 from accounts.models import AuditEvent, PasswordReset, Role, User, UserStatus
-from accounts.people import State
-from accounts.people_admin import LINKS_AN_HOUR, PROBLEMS
+from accounts.people import Person, State
+from accounts.people_admin import ADDRESSES_AN_HOUR, LINKS_AN_HOUR, PROBLEMS
 from accounts.people_forms import TAKEN_BY_SOMEBODY
 from accounts.tokens import Purpose
 from tenants.models import Tenant
 from tests.accounts.test_mail import DOWN
 from tests.accounts.test_registration import english
-from tests.conftest import PASSWORD, MakeUser
-from tests.html import Page, ja, text_of
+from tests.conftest import PASSWORD, MakeSession, MakeUser
+from tests.html import Page, fields_of, ja, text_of
 from timerecord.core import clock
 
 LIST, ADD = "/admin/accounts/user/", "/admin/accounts/user/add/"
@@ -355,6 +356,38 @@ class TestChanging:
         assert mailoutbox == []
         assert not AuditEvent.objects.filter(subject_id=employee.pk, kind="users.update").exists()
 
+    def test_what_somebody_else_changed_meanwhile_stays(
+        self, desk: Client, employee: User, mailoutbox: list[EmailMessage]
+    ) -> None:
+        form = desk.get(page_of(employee))
+        User.objects.filter(pk=employee.pk).update(role=Role.TENANT_ADMIN, email="elsewhere@example.com")
+        assert desk.post(page_of(employee), {**fields_of(Page(form)), "first_name": "花"}).status_code == 303
+        employee.refresh_from_db()
+        assert (employee.first_name, employee.role, employee.email) == (
+            "花",
+            Role.TENANT_ADMIN,
+            "elsewhere@example.com",
+        )
+        assert mailoutbox == []
+
+    def test_two_who_change_the_same_thing(self, desk: Client, employee: User) -> None:
+        form = desk.get(page_of(employee))
+        User.objects.filter(pk=employee.pk).update(last_name="森", role=Role.TENANT_ADMIN)
+        said = {**fields_of(Page(form)), "last_name": "田中", "role": Role.TENANT_ADMIN}
+        refused = desk.post(page_of(employee), said)
+        text = (
+            "Somebody else has changed this in the meantime: it is “%(value)s” now. If yours is right "
+            "all the same, please save it once more."
+        )
+        assert errors(refused)["last_name"] == [ja(text, value="森")]
+        assert "role" not in errors(refused)  # both want the same
+        employee.refresh_from_db()
+        assert employee.last_name == "森"
+        # Sent once more, it counts: by then the page has shown it.
+        assert desk.post(page_of(employee), fields_of(Page(refused))).status_code == 303
+        employee.refresh_from_db()
+        assert (employee.last_name, employee.role) == ("田中", Role.TENANT_ADMIN)
+
     def test_nobody_changes_their_own_role(
         self, desk: Client, tenant_admin: User, make_user: MakeUser
     ) -> None:
@@ -556,16 +589,57 @@ class TestExport:
         lines = response.content.decode("utf-8-sig").split("\r\n")
         assert sorted(lines[1:-1]) == sorted(
             [
-                "'=1+1,'@SUM(A1),f@example.com,従業員,有効",
-                "小林,直子,admin@example.com,テナント管理者,有効",
-                "森,桜子,,従業員,停止中",
+                '"\'=1+1","\'@SUM(A1)","f@example.com","従業員","有効"',
+                '"小林","直子","admin@example.com","テナント管理者","有効"',
+                '"森","桜子","","従業員","停止中"',
             ]
         )
-        assert lines[0] == "姓,名,メールアドレス,権限,状態"
+        assert lines[0] == '"姓","名","メールアドレス","権限","状態"'
+
+    def test_a_page_that_there_is_not_is_no_matter(self, desk: Client, employee: User) -> None:
+        for query in ("?p=99", "?p=x", "?all="):
+            response = desk.get(f"{LIST}export.csv{query}")
+            assert response.status_code == 200
+            assert employee.email in response.content.decode()
 
     def test_it_is_searched_and_filtered_like_the_list(self, desk: Client, employee: User) -> None:
         text = desk.get(f"{LIST}export.csv?role=employee").content.decode("utf-8-sig")
-        assert text.split("\r\n")[1:] == [f"佐藤,花子,{employee.email},従業員,有効", ""]
+        assert text.split("\r\n")[1:] == [f'"佐藤","花子","{employee.email}","従業員","有効"', ""]
+
+
+def test_nobody_asks_for_addresses_without_end(desk: Client, make_user: MakeUser, employee: User) -> None:
+    taken = make_user(tenant=None).email
+    for _ in range(ADDRESSES_AN_HOUR):
+        desk.post(ADD, {**GIVEN, "email": taken, "way": "mail"})
+    free = desk.post(ADD, {**GIVEN, "way": "password"})
+    assert free.status_code == 200
+    assert not User.objects.filter(email="sakurako@example.com").exists()
+    given = {"last_name": "佐藤", "first_name": "花子", "email": "new@example.com", "role": "employee"}
+    desk.post(page_of(employee), given)
+    employee.refresh_from_db()
+    assert employee.email != "new@example.com"
+
+
+def test_an_operator_of_the_service_is_nobody_to_look_after(
+    desk: Client, employee: User, make_user: MakeUser, make_session: MakeSession
+) -> None:
+    """Not in one list and out of another: whoever is not among the employees is in no choice and no month."""
+    operator = make_user(role=Role.PLATFORM_ADMIN, last_name="運営", first_name="者")
+    make_session("2026-11-18 09:00", "2026-11-18 18:00", user=operator)
+    make_session("2026-11-18 09:00", "2026-11-18 18:00", user=employee)
+    for path in (
+        LIST,
+        "/admin/?month=2026-11",
+        "/admin/attendance/worksession/?date=2026-11",
+        "/admin/attendance/worksession/add/",
+    ):
+        html = desk.get(path).content.decode()
+        assert "佐藤 花子" in html
+        assert "運営 者" not in html
+    assert desk.get(f"/admin/employees/{operator.pk}/months/2026-11/").status_code == 404
+    links = [a.get("href") for a in Page(desk.get("/admin/audit/")).root.iter("a")]
+    assert page_of(employee) in links
+    assert page_of(operator) not in links
 
 
 class TestTheLastAdmin:
@@ -586,10 +660,5 @@ class TestTheLastAdmin:
 
 
 def demote(user: User) -> None:
-    people.change(
-        user,
-        last_name=str(user.last_name),
-        first_name=str(user.first_name),
-        email=user.email,
-        role=Role.EMPLOYEE,
-    )
+    seen = Person(str(user.last_name), str(user.first_name), user.email, user.role)
+    people.change(user, dataclasses.replace(seen, role=Role.EMPLOYEE), seen=seen)

@@ -1,18 +1,22 @@
 """Bringing people in from a file: what is read, what is said of each row, and what is stored."""
 
 import base64
+import csv
+import io
 import re
+from typing import Any
 
 import pytest
-from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile, UploadedFile
 from django.core.mail import EmailMessage
 from django.http import HttpResponse
 from django.test import Client
 from pytest_django import Settings
 
+from accounts import people_admin, people_forms, tokens
 from accounts.account_forms import NO_MAIL
 from accounts.models import Role, User
-from accounts.people_admin import MAX_PASSWORDS
+from accounts.people_admin import FILES_A_DAY, FILES_AN_HOUR, MAX_PASSWORDS
 from accounts.people_forms import TAKEN_BY_SOMEBODY
 from accounts.people_import import MAX_ROWS
 from tenants.models import Tenant
@@ -192,8 +196,8 @@ def test_first_passwords_are_shown_once_as_a_list_and_a_file(
     assert link is not None
     kind, _comma, data = link.get("href", "").partition(",")
     assert kind == "data:text/csv;base64"
-    lines = base64.b64decode(data).decode("utf-8-sig").split("\r\n")
-    assert lines[1].split(",")[:3] == ["佐藤 花子", "hanako@example.com", table["hanako@example.com"]]
+    lines = list(csv.reader(io.StringIO(base64.b64decode(data).decode("utf-8-sig"), newline="")))
+    assert lines[1][:3] == ["佐藤 花子", "hanako@example.com", table["hanako@example.com"]]
     assert mailoutbox == []
 
 
@@ -202,6 +206,78 @@ def test_as_many_first_passwords_as_a_request_has_time_for(desk: Client) -> None
     response = confirm(desk, send(desk, text), "password")
     assert list(errors(response)) == ["way"]
     assert User.objects.count() == 1
+
+
+def test_what_fails_with_one_keeps_nobody_else_back(
+    desk: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    mailoutbox: list[EmailMessage],
+) -> None:
+    issue = tokens.issue
+
+    def not_for_the_second(user_id: int, *args: Any, **kwargs: Any) -> str:
+        if User.objects.in_scope().get(pk=user_id).first_name == "2":
+            raise RuntimeError("the store of tokens is out of reach")
+        return issue(user_id, *args, **kwargs)
+
+    monkeypatch.setattr(tokens, "issue", not_for_the_second)  # which no real store does for one alone
+    lines = "".join(f"森,{n},mori{n}@example.com\n" for n in range(1, 5))
+    response = send(desk, "姓,名,メールアドレス\n" + lines)
+    confirm(desk, response, "mail")
+    assert [message.to for message in mailoutbox] == [[f"mori{n}@example.com"] for n in (1, 3, 4)]
+
+
+def test_nobody_asks_for_strangers_without_end(desk: Client, make_user: MakeUser) -> None:
+    """A preview tells which addresses are other tenants': so many files, of all admins together too."""
+    file = "姓,名,メールアドレス\n森,桜子,sakurako@example.com\n"
+    for _ in range(FILES_AN_HOUR):
+        assert "sakurako@example.com" in Page(send(desk, file)).html
+    refused = Page(send(desk, file))
+    assert "sakurako@example.com" not in refused.html
+    assert any("分後" in text_of(e) for e in refused.root.iter("p"))
+    others = 0
+    while others < FILES_A_DAY:
+        colleague = Client()
+        colleague.force_login(make_user(role=Role.TENANT_ADMIN))
+        for _ in range(FILES_AN_HOUR):
+            if "sakurako@example.com" not in Page(send(colleague, file)).html:
+                assert others == FILES_A_DAY - FILES_AN_HOUR
+                return
+            others += 1
+    pytest.fail("all files were looked at")
+
+
+def test_so_many_invitations_a_day(
+    desk: Client, monkeypatch: pytest.MonkeyPatch, mailoutbox: list[EmailMessage]
+) -> None:
+    monkeypatch.setattr(people_admin, "INVITATIONS_A_DAY", 3)
+    two = "".join(f"森,{n},mori{n}@example.com\n" for n in range(2))
+    first, second = (send(desk, "姓,名,メールアドレス\n" + two.replace("mori", name)) for name in ("a", "b"))
+    assert confirm(desk, first, "mail").status_code == 303
+    refused = confirm(desk, second, "mail")
+    assert refused.status_code == 200
+    assert "3" in Page(refused).text(".//div[@id='id_way_error']")
+    assert not User.objects.filter(email="b0@example.com").exists()
+    given = {"last_name": "森", "first_name": "桜子", "role": "employee", "way": "mail"}
+    desk.post("/admin/accounts/user/add/", {**given, "email": "c@example.com"})
+    assert (
+        "id_way_error"
+        in desk.post("/admin/accounts/user/add/", {**given, "email": "d@example.com"}).content.decode()
+    )
+    assert not User.objects.filter(email="d@example.com").exists()
+
+
+def test_a_large_file_is_not_read(desk: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(self: UploadedFile, *_size: int) -> bytes:
+        pytest.fail("it was read")
+
+    monkeypatch.setattr(people_forms, "MAX_FILE_BYTES", 10)
+    settings.FILE_UPLOAD_MAX_MEMORY_SIZE = (
+        0  # the server's own kind of file, which the test's browser has not
+    )
+    monkeypatch.setattr(TemporaryUploadedFile, "read", read)
+    page = Page(send(desk, "姓,名,メールアドレス\n森,桜子,sakurako@example.com\n"))
+    assert ja("This file is too large for a list of people: 1 MB are possible.") in page.html
 
 
 def test_who_came_meanwhile_stops_all_of_it(desk: Client, make_user: MakeUser) -> None:

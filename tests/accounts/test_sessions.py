@@ -1,5 +1,6 @@
 """Where somebody is signed in, and how that ends: on each store."""
 
+import dataclasses
 import datetime as dt
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from accounts import account_actions, people, sessions, tokens
 from accounts.models import Role, Session, User
+from accounts.people import Person
 from accounts.tokens import Purpose
 from tests.conftest import PASSWORD, MakeUser
 from tests.html import Page, ja
@@ -98,18 +100,18 @@ class TestWhatEndedIsNotKept:
         token = tokens.issue(user.pk, Purpose.RESET, 600)
         assert account_actions.reset_password(token, "another long passphrase")
 
+    @staticmethod
+    def promote(user: User) -> None:
+        seen = Person(user.last_name or "", user.first_name or "", user.email, user.role)
+        people.change(user, dataclasses.replace(seen, role=Role.TENANT_ADMIN), seen=seen)
+
     WAYS = [
         pytest.param(sessions.end_all, id="everywhere"),
         pytest.param(lambda user: account_actions.change_password(user, "another long one"), id="password"),
         pytest.param(reset, id="reset"),
         pytest.param(people.give_first_password, id="first password"),
         pytest.param(people.suspend, id="suspension"),
-        pytest.param(
-            lambda user: people.change(
-                user, last_name="佐藤", first_name="花子", email=user.email, role=Role.TENANT_ADMIN
-            ),
-            id="role",
-        ),
+        pytest.param(promote, id="role"),
     ]
 
     def kept(self, user: User) -> list[str]:

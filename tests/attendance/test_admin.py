@@ -14,7 +14,7 @@ from attendance.corrections import Times
 from attendance.models import WorkSession, WorkSessionHistory
 from tenants.models import Tenant
 from tests.conftest import MakeSession, MakeUser, japan
-from tests.html import Page, ja, text_of
+from tests.html import Page, fields_of, ja, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -46,7 +46,7 @@ class Office:
         return Page(response)
 
     def send(self, path: str, **typed: str) -> Page:
-        data = {**fields(self.get(path)), **typed}
+        data = {**fields_of(self.get(path)), **typed}
         return self.post(path, data)
 
     def post(self, path: str, data: dict[str, str]) -> Page:
@@ -59,21 +59,6 @@ class Office:
 def office(client: Client, admin: User) -> Office:
     client.force_login(admin)
     return Office(client)
-
-
-def fields(page: Page) -> dict[str, str]:
-    """Return what the page's form would send."""
-    (form,) = page.all(".//main//form[@data-once]")
-    said = {}
-    for box in form.iter("input"):
-        is_box = box.get("type") in {"checkbox", "radio"}
-        if not is_box or "checked" in box.attrib:
-            said[box.get("name", "")] = box.get("value", "on" if is_box else "")
-    said |= {box.get("name", ""): text_of(box) for box in form.iter("textarea")}
-    for box in form.iter("select"):
-        chosen = [option for option in box.iter("option") if "selected" in option.attrib]
-        said[box.get("name", "")] = chosen[0].get("value", "") if chosen else ""
-    return said
 
 
 def errors(page: Page) -> dict[str, str]:
@@ -267,7 +252,7 @@ class TestAdding:
         assert stored() == []
 
     def test_whom_an_address_names(self, office: Office, employee: User) -> None:
-        assert fields(office.get(f"{ADD}?user={employee.pk}"))["user"] == str(employee.pk)
+        assert fields_of(office.get(f"{ADD}?user={employee.pk}"))["user"] == str(employee.pk)
 
     def test_namesakes_can_be_told_apart(self, office: Office, employee: User, make_user: MakeUser) -> None:
         make_user(email="legacy@users.invalid")
@@ -296,8 +281,8 @@ class TestAdding:
             )
         }
         # What was typed is still there.
-        assert fields(page)["start"] == "2026-11-19T11:00"
-        assert fields(page)["reason"] == WHY
+        assert fields_of(page)["start"] == "2026-11-19T11:00"
+        assert fields_of(page)["reason"] == WHY
 
     @pytest.mark.parametrize(
         ("start", "end", "field", "sentence"),
@@ -325,14 +310,14 @@ class TestAdding:
         asked = office.send(ADD, **typed, end="2026-11-18T10:30")
         assert set(errors(asked)) == {"lasts"}
         assert "25時間30分" in errors(asked)["lasts"]
-        assert "lasts" not in fields(asked)  # nobody has ticked it
-        again = office.post(ADD, fields(asked))
+        assert "lasts" not in fields_of(asked)  # nobody has ticked it
+        again = office.post(ADD, fields_of(asked))
         assert set(errors(again)) == {"lasts"}
         # That was 25 hours; nobody has confirmed 73.
-        other = office.post(ADD, {**fields(asked), "lasts": "1530", "end": "2026-11-20T10:00"})
+        other = office.post(ADD, {**fields_of(asked), "lasts": "1530", "end": "2026-11-20T10:00"})
         assert "73時間00分" in errors(other)["lasts"]
-        assert "lasts" not in fields(other)
-        office.post(ADD, {**fields(asked), "lasts": "1530"})
+        assert "lasts" not in fields_of(other)
+        office.post(ADD, {**fields_of(asked), "lasts": "1530"})
         assert stored() == [span("2026-11-17 09:00", "2026-11-18 10:30")]
 
     def test_an_end_and_that_nobody_knows_it(self, office: Office, employee: User) -> None:
@@ -347,7 +332,7 @@ class TestCorrecting:
     def test_the_times(self, office: Office, make_session: MakeSession) -> None:
         session = make_session("2026-11-19 09:02:10", "2026-11-19 18:00:40")
         page = office.get(change(session))
-        assert (fields(page)["start"], fields(page)["end"]) == ("2026-11-19T09:02", "2026-11-19T18:00")
+        assert (fields_of(page)["start"], fields_of(page)["end"]) == ("2026-11-19T09:02", "2026-11-19T18:00")
         page = office.send(change(session), end="2026-11-19T19:30", reason=WHY)
         assert stored() == [span("2026-11-19 09:02:10", "2026-11-19 19:30")]
         assert len(page.messages) == 1
@@ -368,7 +353,7 @@ class TestCorrecting:
         self, office: Office, make_session: MakeSession
     ) -> None:
         session = make_session("2026-11-19 09:00", end_unknown=True)
-        assert fields(office.get(change(session)))["end_unknown"] == "on"
+        assert fields_of(office.get(change(session)))["end_unknown"] == "on"
         office.send(change(session), end="2026-11-19T18:00", reason=WHY)
         assert stored() == [span("2026-11-19 09:00", "2026-11-19 18:00")]
 
@@ -383,7 +368,7 @@ class TestCorrecting:
         self, office: Office, employee: User, make_session: MakeSession
     ) -> None:
         session = make_session("2026-11-20 09:00")
-        form = {**fields(office.get(change(session))), "end": "2026-11-20T11:30", "reason": WHY}
+        form = {**fields_of(office.get(change(session))), "end": "2026-11-20T11:30", "reason": WHY}
         client = Client()
         client.force_login(employee)
         client.post("/clock-out", {"seen": session.pk})
@@ -392,13 +377,13 @@ class TestCorrecting:
         page = office.post(change(session), form)
         assert stored() == clocked_out
         assert "11月20日(金) 09:00 から 12:00 まで" in errors(page)[""]
-        assert fields(page)["end"] == "2026-11-20T11:30"
-        office.post(change(session), fields(page))  # having read that
+        assert fields_of(page)["end"] == "2026-11-20T11:30"
+        office.post(change(session), fields_of(page))  # having read that
         assert stored() == [span("2026-11-20 09:00", "2026-11-20 11:30")]
 
     def test_one_that_was_deleted_meanwhile(self, office: Office, make_session: MakeSession) -> None:
         session = make_session("2026-11-20 09:00")
-        form = fields(office.get(change(session)))
+        form = fields_of(office.get(change(session)))
         WorkSession.objects.filter(pk=session.pk).delete()
         assert office.client.post(change(session), form).status_code == 404
 
@@ -443,7 +428,7 @@ class TestTheForgottenClockOut:
         self, office: Office, make_session: MakeSession
     ) -> None:
         session = make_session("2026-11-20 09:00")
-        form = {**fields(office.get(deed(session, "end"))), "end": "11:30", "reason": WHY}
+        form = {**fields_of(office.get(deed(session, "end"))), "end": "11:30", "reason": WHY}
         WorkSession.objects.filter(pk=session.pk).update(end_time=NOW)
         page = office.post(deed(session, "end"), form)
         assert page.messages == [ja("There is nothing to be done about this any more.")]
@@ -451,11 +436,11 @@ class TestTheForgottenClockOut:
 
     def test_another_admin_was_quicker(self, office: Office, make_session: MakeSession) -> None:
         session = make_session("2026-11-20 09:00")
-        form = {**fields(office.get(deed(session, "end"))), "end": "11:30", "reason": WHY}
+        form = {**fields_of(office.get(deed(session, "end"))), "end": "11:30", "reason": WHY}
         WorkSession.objects.filter(pk=session.pk).update(start_time=japan("2026-11-20 09:30"))
         page = office.post(deed(session, "end"), form)
         assert "11月20日(金) 09:30" in errors_of_deed(page)
-        office.post(deed(session, "end"), fields(page))
+        office.post(deed(session, "end"), fields_of(page))
         assert stored() == [span("2026-11-20 09:30", "2026-11-20 11:30")]
 
 
@@ -478,13 +463,105 @@ class TestDeleting:
 
     def test_not_what_became_another(self, office: Office, make_session: MakeSession) -> None:
         session = make_session("2026-11-20 09:00")
-        form = {**fields(office.get(deed(session, "delete"))), "reason": WHY}
+        form = {**fields_of(office.get(deed(session, "delete"))), "reason": WHY}
         WorkSession.objects.filter(pk=session.pk).update(end_time=NOW)
         page = office.post(deed(session, "delete"), form)
         assert "09:00 から 12:00 まで" in errors_of_deed(page)
         assert len(stored()) == 1
-        office.post(deed(session, "delete"), fields(page))
+        office.post(deed(session, "delete"), fields_of(page))
         assert stored() == []
+
+
+def test_the_zone_changes_while_a_form_is_open(
+    office: Office, employee: User, tenant: Tenant, make_session: MakeSession
+) -> None:
+    """The times that it shows would be others: 09:00 in Tokyo is no 09:00 in New York."""
+    session, open_one = make_session("2026-11-18 09:00", "2026-11-18 18:00"), make_session("2026-11-19 22:00")
+    typed = {"user": str(employee.pk), "start": "2026-11-17T09:00", "end": "2026-11-17T10:00"}
+    sent = [
+        (change(session), {**fields_of(office.get(change(session))), "end": "2026-11-18T17:00"}),
+        (ADD, {**fields_of(office.get(ADD)), **typed}),
+        (deed(open_one, "end"), {**fields_of(office.get(deed(open_one, "end"))), "end": "10:00"}),
+    ]
+    before = stored()
+    Tenant.objects.filter(pk=tenant.pk).update(time_zone="America/New_York")
+    for path, data in sent:
+        page = office.post(path, {**data, "reason": WHY})
+        assert "Asia/Tokyo" in page.html
+        assert any("America/New_York" in note for note in page.notes)
+        again = office.post(path, {**fields_of(page), "reason": WHY})
+        assert any("America/New_York" in note for note in again.notes)
+    assert stored() == before
+
+
+class TestTheDeleted:
+    DELETED = f"{LIST}deleted/"
+
+    def test_they_are_found_by_the_month_in_which_they_began(
+        self, office: Office, employee: User, make_session: MakeSession
+    ) -> None:
+        gone, old = (
+            make_session("2026-11-18 09:00", "2026-11-18 18:00"),
+            make_session("2026-10-31 23:30", "2026-11-01 02:00"),
+        )
+        make_session("2026-11-19 09:00", "2026-11-19 18:00")
+        for session in (gone, old):
+            office.send(deed(session, "delete"), reason="二重に登録されていた")
+        links = [a.get("href") for a in office.get(f"{LIST}?date=2026-11-18").root.iter("a")]
+        assert f"{self.DELETED}?date=2026-11" in links
+        page = office.get(self.DELETED)
+        (entry,) = page.all(".//ol[@class='history']/li")
+        for said in ("佐藤 花子", "山田 太郎", "09:00 から 18:00", "二重に登録されていた"):
+            assert said in text_of(entry)
+        (entry,) = office.get(f"{self.DELETED}?date=2026-10").all(".//ol[@class='history']/li")
+        assert "23:30" in text_of(entry)
+        assert len(Page(office.client.get(f"/work-sessions/{gone.pk}/history")).all(".//ol/li")) == 2
+        assert office.get(f"{self.DELETED}?date=2026-09").all(".//ol[@class='history']/li") == []
+        assert office.client.get(f"{self.DELETED}?date=2026-13").status_code == 404
+
+    def test_nobody_elses(
+        self, office: Office, make_user: MakeUser, other_tenant: Tenant, make_session: MakeSession
+    ) -> None:
+        stranger = make_user(tenant=other_tenant)
+        make_session("2026-11-18 09:00", "2026-11-18 18:00", user=stranger).delete()
+        assert office.get(self.DELETED).all(".//ol[@class='history']/li") == []
+
+    def test_it_costs_the_same_with_three_and_with_thirty(
+        self, office: Office, make_session: MakeSession
+    ) -> None:
+        counts = []
+        for days in (range(1, 4), range(4, 17)):
+            for day in days:
+                make_session(f"2026-11-{day:02} 09:00", f"2026-11-{day:02} 18:00").delete()
+            with CaptureQueriesContext(connection) as queries:
+                assert office.get(self.DELETED).all(".//ol[@class='history']/li")
+            counts.append(len(queries))
+        assert counts[0] == counts[1]
+
+
+def test_the_employee_sees_what_was_corrected_and_deleted(
+    office: Office, employee: User, make_session: MakeSession
+) -> None:
+    client = Client()
+    client.force_login(employee)
+    client.post("/clock-in", {"seen": 0})
+    kept = WorkSession.objects.get()
+    corrected = make_session("2026-11-18 09:00", "2026-11-18 18:00")
+    gone = make_session("2026-11-17 09:00", "2026-11-17 18:00")
+    office.send(change(corrected), end="2026-11-18T17:00", reason=WHY)
+    office.send(deed(gone, "delete"), reason="二重に登録されていた")
+    page = Page(client.get("/"))
+    days = [text_of(cell) for cell in page.all(".//table[@class='sessions']//th[@scope='row']")]
+    assert days == ["11月20日(金)", f"11月18日(水) {ja('corrected')}"]
+    marked = [row[0] for row in page.table("days") if ja("corrected") in row[0]]
+    assert marked == [f"11月18日(水) {ja('corrected')}"]
+    (told,) = [text_of(entry) for entry in page.all(".//ul[@class='deleted']/li")]
+    for said in ("山田 太郎", "11月17日(火) 09:00 から 18:00", "二重に登録されていた"):
+        assert said in told
+    (link,) = page.all(".//ul[@class='deleted']//a")
+    assert "二重に登録されていた" in Page(client.get(str(link.get("href")))).text(".//ol")
+    assert kept.pk
+    assert "corrected" in Page(client.get("/", headers={"accept-language": "en"})).text(".//table")
 
 
 def test_the_history_in_words(office: Office, employee: User) -> None:
@@ -521,7 +598,7 @@ class TestInNewYork:
         (times,) = stored()
         assert times == Times(at("2026-11-19T09:00-05:00"), at("2026-11-19T17:00-05:00"))
         page = office.get(change(WorkSession.objects.get()))
-        assert (fields(page)["start"], fields(page)["end"]) == ("2026-11-19T09:00", "2026-11-19T17:00")
+        assert (fields_of(page)["start"], fields_of(page)["end"]) == ("2026-11-19T09:00", "2026-11-19T17:00")
 
     def test_a_time_that_was_skipped(self, office: Office, employee: User) -> None:
         page = self.type_in(office, employee, "2026-03-08T02:30", "2026-03-08T09:00")
@@ -538,11 +615,11 @@ class TestInNewYork:
         assert set(errors(page)) == {"which_end"}
         choices = [text_of(label) for label in page.all(".//fieldset//label")]
         assert ["EDT" in choices[0], "EST" in choices[1]] == [True, True]
-        office.post(ADD, {**fields(page), "which_end": which})
+        office.post(ADD, {**fields_of(page), "which_end": which})
         assert stored() == [Times(at("2026-10-31T22:00-04:00"), at(f"2026-11-01T01:30{offset}"))]
         session = WorkSession.objects.get()
         # Shown again, it is known which one.
-        shown = fields(office.get(change(session)))
+        shown = fields_of(office.get(change(session)))
         assert (shown["end"], shown["which_end"]) == ("2026-11-01T01:30", which)
         page = office.post(change(session), {**shown, "reason": WHY})
         assert errors(page) == {"": ja("Nothing is different from what is recorded.")}

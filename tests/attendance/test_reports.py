@@ -6,8 +6,11 @@ from pytest_django import DjangoAssertNumQueries
 from accounts.models import User
 from attendance.models import NO_SESSION, WorkSession
 from attendance.reports import DAYS_SHOWN, ClockState, DaySummary, SessionLine, employee_page
+from tenants import scope
 from tenants.models import Tenant
+from tenants.scope import Door, Reach, Scope
 from tests.conftest import MakeSession, MakeUser, japan
+from tests.plans import most_rows_read, works_daily
 
 NOW = japan("2026-11-20 12:00:30")
 FULL_DAY = 24 * 60
@@ -46,7 +49,11 @@ class TestToday:
         make_session("2026-11-20 08:00:59", "2026-11-20 09:30:01")
         running = make_session("2026-11-20 10:00")
         page = employee_page(employee, NOW)
-        assert page.today == page.days[0] == DaySummary(date("2026-11-20"), 90 + 120, is_running=True)
+        assert (
+            page.today
+            == page.days[0]
+            == DaySummary(date("2026-11-20"), 90 + 120, is_running=True, is_corrected=True)
+        )
         assert page.month_minutes == 210
         assert (page.state.last, page.state.at_work, page.state.seen) == (running, True, running.pk)
         assert page.state.minutes == 120
@@ -55,9 +62,9 @@ class TestToday:
         make_session("2026-11-20 22:30")
         before = employee_page(employee, japan("2026-11-20 23:59:59.999999"))
         after = employee_page(employee, japan("2026-11-21 00:00:00"))
-        assert before.today == DaySummary(date("2026-11-20"), 89, is_running=True)
+        assert before.today == DaySummary(date("2026-11-20"), 89, is_running=True, is_corrected=True)
         assert after.today == DaySummary(date("2026-11-21"), 0, is_running=True)
-        assert after.days[1] == DaySummary(date("2026-11-20"), 90, is_running=True)
+        assert after.days[1] == DaySummary(date("2026-11-20"), 90, is_running=True, is_corrected=True)
 
     def test_a_start_that_another_servers_clock_put_ahead_counts_nothing_yet(
         self, employee: User, make_session: MakeSession
@@ -71,8 +78,8 @@ class TestToday:
         new_york = make_user(tenant=Tenant.objects.create(time_zone="America/New_York"))
         make_session("2026-11-20 11:00", "2026-11-20 15:00", user=new_york)  # 21:00 to 01:00 there
         page = employee_page(new_york, japan("2026-11-20 16:00"))
-        assert page.today == DaySummary(date("2026-11-20"), 60, is_running=False)
-        assert page.days[1] == DaySummary(date("2026-11-19"), 180, is_running=False)
+        assert page.today == DaySummary(date("2026-11-20"), 60, is_running=False, is_corrected=True)
+        assert page.days[1] == DaySummary(date("2026-11-19"), 180, is_running=False, is_corrected=True)
 
     def test_without_a_tenant_days_begin_in_japan(
         self, make_user: MakeUser, make_session: MakeSession
@@ -158,7 +165,13 @@ class TestUnknownEnds:
         assert (page.state.last, page.state.seen) == (forgotten, forgotten.pk)
         assert running_days(employee) == []
         assert page.sessions[0] == SessionLine(
-            forgotten.pk, forgotten.start_time, None, minutes=0, is_running=False, end_unknown=True
+            forgotten.pk,
+            forgotten.start_time,
+            None,
+            minutes=0,
+            is_running=False,
+            end_unknown=True,
+            is_corrected=True,
         )
 
     def test_the_running_one_is_the_state_even_if_another_started_later(
@@ -176,7 +189,15 @@ class TestLastSessions:
             make_session(f"2026-11-{day:02} 09:00", f"2026-11-{day:02} 09:{day:02}") for day in range(1, 13)
         ]
         assert employee_page(employee, NOW).sessions == [
-            SessionLine(s.pk, s.start_time, s.end_time, minutes=n, is_running=False, end_unknown=False)
+            SessionLine(
+                s.pk,
+                s.start_time,
+                s.end_time,
+                minutes=n,
+                is_running=False,
+                end_unknown=False,
+                is_corrected=True,
+            )
             for n, s in reversed(list(enumerate(made[2:], start=3)))
         ]
 
@@ -206,30 +227,35 @@ def test_nobody_elses_sessions(
     assert (page.today.minutes, page.month_minutes, len(page.sessions)) == (10, 10, 1)
 
 
-@pytest.mark.parametrize(("history", "queries"), [(0, 2), (1, 2), (8, 2), (40, 1), (400, 1)])
+@pytest.mark.parametrize(("history", "queries"), [(0, 3), (1, 3), (8, 3), (40, 2), (400, 2)])
 @pytest.mark.parametrize("at_work", [False, True])
-def test_two_queries_whatever_the_history_and_one_for_who_works_every_day(
+def test_three_queries_whatever_the_history_and_two_for_who_works_every_day(
     employee: User,
     django_assert_num_queries: DjangoAssertNumQueries,
     history: int,
     queries: int,
     at_work: bool,
 ) -> None:
-    start = NOW - dt.timedelta(days=history + 1)
-    WorkSession.objects.bulk_create(
-        WorkSession(
-            user=employee,
-            start_time=start + dt.timedelta(days=n),
-            end_time=start + dt.timedelta(days=n, hours=1),
-        )
-        for n in range(history)
-    )
+    works_daily(employee, history, NOW - dt.timedelta(days=2))
     if at_work:
         WorkSession.objects.create(user=employee, start_time=NOW - dt.timedelta(hours=1))
     with django_assert_num_queries(queries):
         page = employee_page(employee, NOW)
     assert page.state.at_work is at_work
     assert page.today.minutes == 60 * at_work
+
+
+@pytest.mark.parametrize("reach", [Reach.OWN, Reach.TENANT])
+def test_the_page_reads_no_history(tenant: Tenant, employee: User, reach: Reach) -> None:
+    """A page, and a correction: under row-level security, which keeps some conditions out of an index."""
+    since = japan("2026-11-01 00:00")
+    works_daily(employee, 1500, japan("2026-11-05 09:00"))
+    asks = Scope(reach=reach, door=Door.CLOCK, tenant=tenant.pk, user=employee.pk)
+    with scope.enter(asks):
+        reaching = WorkSession.objects.of(employee).reaching_into(since).newest_first()
+        assert reaching.count() == 6  # of the month, and the last before it
+        query, parameters = reaching.query.sql_with_params()
+        assert most_rows_read(query, parameters, "work_sessions") <= 6
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ from accounts.models import Role, RoleCode, ThrottleCounter, User, UserStatus
 from accounts.registration_views import RESETS_PER_NETWORK
 from accounts.tokens import Purpose
 from attendance.import_models import ImportedRow, ImportSource, QuarantinedRow
+from attendance.models import WorkSession
 from tenants import scope
 from tenants.models import Tenant, TenantStatus
 from tests.browser.person import Person
-from tests.conftest import MakeSession, MakeUser, platform_scope
+from tests.conftest import MakeSession, MakeUser, japan, platform_scope
 from timerecord.core import clock
 
 Visit = Callable[..., Person]
@@ -311,6 +312,34 @@ def admin_code_sheet(stage: Stage) -> Person:
     return person
 
 
+def admin_deleted(stage: Stage) -> Person:
+    """Two that were deleted; one of somebody whose name nothing can break."""
+    person = _at_the_desk(stage)
+    for user in (stage.make_user(), stage.make_user(last_name=LONG_NAME, first_name=LONG_NAME)):
+        with scope.because("二重に登録されていたため"):
+            stage.make_session("2026-11-18 09:00", "2026-11-18 18:00", user=user).delete()
+    return person.open("/admin/attendance/worksession/deleted/")
+
+
+def admin_deleted_none(stage: Stage) -> Person:
+    return _at_the_desk(stage).open("/admin/attendance/worksession/deleted/?date=2026-10")
+
+
+def home_with_deletions(stage: Stage) -> Person:
+    user = _with_history(stage)
+    with scope.because("二重に登録されていたため"):
+        WorkSession.objects.filter(start_time__gte=japan("2026-11-17 00:00"), end_time__isnull=False).delete()
+    return stage.visit(user).open()
+
+
+def admin_person_changed_meanwhile(stage: Stage) -> Person:
+    user = stage.make_user()
+    person = _at_the_desk(stage).open(f"/admin/accounts/user/{user.pk}/change/")
+    User.objects.filter(pk=user.pk).update(last_name="高橋", role=Role.TENANT_ADMIN)
+    person.page.locator("input[name=last_name]").fill("田中")
+    return _press_main(person)
+
+
 def admin_refused(stage: Stage) -> Person:
     """To an employee."""
     return stage.visit(stage.make_user()).open("/admin/")
@@ -589,6 +618,10 @@ PAGES = {
         admin_code_refused,
         admin_code,
         admin_code_sheet,
+        admin_deleted,
+        admin_deleted_none,
+        admin_person_changed_meanwhile,
+        home_with_deletions,
         admin_refused,
         admin_looked_at,
         platform_tenants,

@@ -1,40 +1,21 @@
-"""For those who use a screen reader, or no mouse."""
+"""For those who use a screen reader, or no mouse. What axe finds in each page: test_layout.py."""
 
 import datetime as dt
 import re
 
 import pytest
 import time_machine
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from accounts.models import User
 from attendance.models import WorkSession
-from tests.browser.pages import PAGES, Stage, Visit
-from tests.browser.person import DESKTOP, PHONE, Person
+from tests.browser.pages import Stage, Visit
+from tests.browser.person import Person
 from tests.conftest import PASSWORD
-
-VIOLATIONS = """options => axe.run({resultTypes: ["violations"], ...options}).then(
-    results => results.violations.map(
-        violation => [violation.id, violation.help, ...violation.nodes.map(node => node.html)]))"""
 
 DAY = re.compile(r"\d+月\d+日")  # a link to the history of that day's work session
 ACCOUNT = "アカウント、ログイン中: 佐藤 花子"
 OUTLINE = "element => getComputedStyle(element).outlineStyle + getComputedStyle(element).outlineWidth"
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_nothing(stage: Stage, name: str) -> None:
-    page = stage.show(name).page
-    for summary in page.locator("summary").all():
-        summary.click()
-    page.evaluate(Axe().axe_script)
-    for viewport in (PHONE, DESKTOP):
-        page.set_viewport_size(viewport)
-        page.emulate_media(color_scheme="light")
-        assert page.evaluate(VIOLATIONS, {}) == [], viewport
-        page.emulate_media(color_scheme="dark")  # which changes nothing but colours
-        assert page.evaluate(VIOLATIONS, {"runOnly": ["color-contrast"]}) == [], viewport
 
 
 def reach(someone: Person, name: str) -> None:

@@ -5,8 +5,8 @@ from axe_playwright_python.sync_playwright import Axe
 
 from accounts import mail
 from tests.accounts.test_mail import EVERY_MAIL
+from tests.browser.axe import VIOLATIONS
 from tests.browser.pages import LONG_NAME, Visit
-from tests.browser.test_accessibility import VIOLATIONS
 from tests.browser.test_layout import MISFITS
 
 # What a mail is part of has the landmarks.

@@ -18,17 +18,25 @@ def test_everything_else_stays(text: str) -> None:
     assert safe_cell(text) == text
 
 
+@pytest.mark.parametrize("text", ["a;=1+1", "a; -1", "a;＝1", ";@SUM(A1)", "a;'=1"])
+def test_nor_where_semicolons_separate_cells(text: str) -> None:
+    """There a comma does not, so a quoted cell is the rest of one that began before it."""
+    (cells,) = csv.reader(io.StringIO(csv_bytes([["佐藤", text]]).decode("utf-8-sig")), delimiter=";")
+    assert not any(cell.lstrip().startswith(("=", "-", "＝", "@")) for cell in cells[1:])
+    assert plain_cell(safe_cell(text)) == text
+
+
 @given(st.text())
 def test_a_safe_cell_can_be_read_back(text: str) -> None:
     assert plain_cell(safe_cell(text)) == text or text.startswith("'")
 
 
 def test_excel_knows_the_encoding_by_its_mark() -> None:
-    assert csv_bytes([["佐藤", 5]]) == b"\xef\xbb\xbf" + "佐藤,5\r\n".encode()
+    assert csv_bytes([["佐藤", 5]]) == b"\xef\xbb\xbf" + '"佐藤","5"\r\n'.encode()
 
 
 def test_another_encoding_and_what_it_lacks() -> None:
-    assert csv_bytes([["髙橋😀"]], "cp932").decode("cp932") == "髙橋?\r\n"
+    assert csv_bytes([["髙橋😀"]], "cp932").decode("cp932") == '"髙橋?"\r\n'
 
 
 @given(st.lists(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1), min_size=1))

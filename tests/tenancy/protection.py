@@ -326,7 +326,10 @@ ADMINS: dict[str, Admin] = {
         rows=lambda _world, tenant: WorkSession.objects.filter(user__tenant=tenant).order_by(
             "-end_time", "pk"
         ),
-        list_pages={"add": AdminPage(get=200, post=200, data=_added_there)},
+        list_pages={
+            "add": AdminPage(get=200, post=200, data=_added_there),
+            "deleted": AdminPage(get=200, post=405),
+        },
         row_pages={
             "change": AdminPage(get=200, post=303, data=_corrected_here),
             "end": AdminPage(get=200, post=303, data=_ended_here),

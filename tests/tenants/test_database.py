@@ -162,10 +162,11 @@ def test_pages_and_tests_run_as_an_ordinary_role() -> None:
         cursor.execute(
             "SELECT current_user, session_user, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb,"
             " current_setting('search_path'), current_setting('TimeZone'),"
-            " current_setting('statement_timeout') <> '0' FROM pg_roles WHERE rolname = current_user"
+            " current_setting('statement_timeout') <> '0', current_setting('jit')"
+            " FROM pg_roles WHERE rolname = current_user"
         )
         assert cursor.fetchall() == [
-            ("timerecord_app", "timerecord_app", False, False, False, False, "timerecord", "UTC", True)
+            ("timerecord_app", "timerecord_app", False, False, False, False, "timerecord", "UTC", True, "off")
         ]
 
 

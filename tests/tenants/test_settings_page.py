@@ -198,3 +198,12 @@ def test_a_scope_of_ones_own_reaches_the_own_tenant(employee: User, other_tenant
     own = Scope(reach=Reach.OWN, door=Door.CLOCK, tenant=employee.tenant_id, user=employee.pk)
     with scope.enter(own):
         assert list(Tenant.objects.in_scope()) == [employee.tenant]
+
+
+def test_a_zone_that_there_is_not_any_more_is_to_be_replaced(office: Client, tenant: Tenant) -> None:
+    """SQL wrote it, or a later edition of the zones lacks it: saving the page as it stands is no failure."""
+    Tenant.objects.filter(pk=tenant.pk).update(time_zone="Asia/Nowhere")
+    page = sent(office, name="青空", time_zone="Asia/Nowhere")
+    assert "There is no such time zone any more. Please choose another one." in page.html
+    tenant.refresh_from_db()
+    assert (tenant.name, tenant.time_zone) == ("青空商店", "Asia/Nowhere")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -10,17 +11,29 @@ FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 # Japanese Excel and its keyboards write these, and take them for the same.
 WIDE_FORMULA_STARTS: Final = ("＝", "＋", "－", "＠")
 QUOTE: Final = "'"
+# Where a comma is no separator, a spreadsheet begins a new cell after a semicolon, whatever is quoted.
+AFTER_A_SEPARATOR: Final = re.compile(r"(?<=;)(?='*\s*[=+\-@＝＋－＠−])")
+QUOTED_AFTER_A_SEPARATOR: Final = re.compile(r"(?<=;)'(?='*\s*[=+\-@＝＋－＠−])")
+
+
+def safe_within(text: str) -> str:
+    """Return a text of which a spreadsheet that goes by semicolons makes no formula, either."""
+    return AFTER_A_SEPARATOR.sub(QUOTE, text)
 
 
 def safe_cell(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula: a quote goes before one that begins so."""
-    return f"{QUOTE}{text}" if text.startswith((*FORMULA_STARTS, *WIDE_FORMULA_STARTS)) else text
+    """Return a text that no spreadsheet takes for a formula: a quote goes before what begins so."""
+    begins_so = text.startswith((*FORMULA_STARTS, *WIDE_FORMULA_STARTS))
+    return f"{QUOTE if begins_so else ''}{safe_within(text)}"
 
 
 def plain_cell(text: str) -> str:
     """Return what `safe_cell` was given."""
-    is_quoted = text.startswith(QUOTE) and safe_cell(text[1:]) == text
-    return text[1:] if is_quoted else text
+    plain = QUOTED_AFTER_A_SEPARATOR.sub("", text)
+    for given in (plain.removeprefix(QUOTE), plain):
+        if safe_cell(given) == text:
+            return given
+    return text
 
 
 def csv_bytes(rows: Iterable[Sequence[object]], encoding: str = "utf-8-sig") -> bytes:
@@ -30,7 +43,8 @@ def csv_bytes(rows: Iterable[Sequence[object]], encoding: str = "utf-8-sig") -> 
     What the encoding lacks becomes a question mark.
     """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
+    # Quoted all: a cell with a semicolon in it stays one wherever that separates cells and a comma does not.
+    writer = csv.writer(text, lineterminator="\r\n", quoting=csv.QUOTE_ALL)
     for row in rows:
         writer.writerow([safe_cell(cell) if isinstance(cell, str) else cell for cell in row])
     return text.getvalue().encode(encoding, errors="replace")
