@@ -28,6 +28,7 @@ from tenants.models import Tenant
 
 # Of one employee, in one transaction: some tenths of a second, in which they cannot clock in.
 AT_ONCE: Final = 200
+AT_IT: Final = "somebody else is at it; it goes the next time"
 # Of events and refused rows, for which nobody waits.
 EVENTS_AT_ONCE: Final = 2000
 PATIENCE: Final = "2s"
@@ -59,6 +60,12 @@ EXPIRED_BY_MONTH = """
     WHERE e.is_there
     GROUP BY 1
     ORDER BY 1
+"""
+STILL_THERE = """
+    SELECT DISTINCT u.id
+    FROM unnest(%(employees)s::bigint[]) AS u (id)
+    CROSS JOIN LATERAL expired_work_sessions(u.id, %(edge)s) AS e
+    WHERE e.is_there
 """
 EVENTS = """
     SELECT count(*) FROM audit_events
@@ -194,7 +201,7 @@ def purge(owner: Owner, run: str, reason: str, *, each: Callable[[], object] = l
     amount = Amount()
     with scope.everything(reason):
         rule = rule_of(owner)
-        waiting = _employees(owner, rule)
+        waiting = everybody = _employees(owner, rule)
         # Of nobody's there is no chain of a tenant to walk; the database looks at what goes, all the same.
         if owner.tenant and waiting:
             for finding in chains.verify(owner.tenant).findings:
@@ -217,7 +224,9 @@ def purge(owner: Owner, run: str, reason: str, *, each: Callable[[], object] = l
                             raise
         waiting = busy
         if tried_before:
-            amount.left.update(dict.fromkeys(busy, "somebody else is at it; it goes the next time"))
+            amount.left.update(dict.fromkeys(busy, AT_IT))
+    if 0 not in amount.left:
+        _name_what_stayed(everybody, rule, reason, amount)
     amount.audit_events = _purge_rows("purge_audit_events", owner, run, reason, each)
     amount.refused_rows = _purge_rows("purge_import_quarantine", owner, run, reason, each)
     return amount
@@ -225,7 +234,8 @@ def purge(owner: Owner, run: str, reason: str, *, each: Callable[[], object] = l
 
 def _purge_employee(employee: int, run: str, reason: str, amount: Amount, each: Callable[[], object]) -> None:
     has_had_some, taken = False, AT_ONCE
-    while taken == AT_ONCE:
+    # Fewer than that may be because others hold some: they are passed over, and what comes after them is not.
+    while taken:
         went = _call("purge_work_sessions", employee, run, AT_ONCE, reason)
         if went is None:
             break
@@ -236,6 +246,12 @@ def _purge_employee(employee: int, run: str, reason: str, amount: Amount, each: 
         each()
         taken = sum(int(end) - int(first) for first, end in SPAN.findall(went["ids"]))
     amount.employees += has_had_some
+
+
+def _name_what_stayed(employees: list[int], rule: Rule, reason: str, amount: Amount) -> None:
+    with scope.everything(reason):
+        for (employee,) in _rows(STILL_THERE, {"employees": employees, "edge": rule.edge}):
+            amount.left.setdefault(employee, AT_IT)
 
 
 def _purge_rows(function: str, owner: Owner, run: str, reason: str, each: Callable[[], object]) -> int:

@@ -8,6 +8,11 @@ from django.db.models.functions import Now
 from timerecord.core.foreign_keys import foreign_key
 
 SQL = Path(__file__).with_name("sql")
+# For a moment, in the order in which pages take them: the other way round there would be deadlocks.
+GIVE_UP_SOON = """
+    SET LOCAL lock_timeout = '5s';
+    LOCK TABLE users, tenants, audit_events IN ACCESS EXCLUSIVE MODE;
+"""
 
 
 def sql(name: str) -> str:
@@ -20,8 +25,7 @@ class Migration(migrations.Migration):
     dependencies = [("accounts", "0007_sessions"), ("tenants", "0005_closing_validated")]
 
     operations = [
-        # The foreign keys lock users and tenants for a moment.
-        migrations.RunSQL("SET LOCAL lock_timeout = '5s'", reverse_sql="SET LOCAL lock_timeout = '5s'"),
+        migrations.RunSQL(GIVE_UP_SOON, reverse_sql=migrations.RunSQL.noop),
         migrations.CreateModel(
             name="SupportAccess",
             fields=[
@@ -81,4 +85,5 @@ class Migration(migrations.Migration):
         foreign_key("support_accesses", "tenant_id", "tenants", "RESTRICT"),
         foreign_key("support_accesses", "user_id", "users", "RESTRICT"),
         migrations.RunSQL(sql("platform.sql"), reverse_sql=sql("forget_platform.sql")),
+        migrations.RunSQL(migrations.RunSQL.noop, reverse_sql=GIVE_UP_SOON),
     ]

@@ -4,7 +4,11 @@ from django.contrib.postgres.operations import AddConstraintNotValid
 from django.db import migrations, models
 
 SQL = Path(__file__).with_name("sql")
-GIVE_UP_SOON = "SET LOCAL lock_timeout = '5s'"
+# In the order in which a punch takes them: the other way round there would be deadlocks.
+GIVE_UP_SOON = """
+    SET LOCAL lock_timeout = '5s';
+    LOCK TABLE work_sessions, work_session_history IN ACCESS EXCLUSIVE MODE;
+"""
 OPERATIONS = ["insert", "update", "delete", "import", "purge"]
 
 
@@ -15,7 +19,7 @@ def sql(name: str) -> str:
 class Migration(migrations.Migration):
     """The only way by which history goes, and the row that it leaves: docs/adr/0015-retention.md.
 
-    Its locks last an instant: the wider check is not valid before 0010 has looked at the rows.
+    Its locks last an instant: the wider check is not valid before 0011 has looked at the rows.
     """
 
     dependencies = [

@@ -142,6 +142,22 @@ def test_one_that_somebody_is_correcting_stays_and_neither_waits_for_the_other_i
     assert chains.verify().findings == []
 
 
+def test_what_somebody_holds_keeps_back_nothing_else_and_is_named(
+    tenant: Tenant, make_user: MakeUser, few_at_once: None
+) -> None:
+    employee = make_user()
+    ids = make_old(employee)
+    with another() as on:
+        on.execute("BEGIN")
+        on.execute("SELECT FROM work_sessions WHERE id = %s FOR UPDATE", [ids[1]])
+        amount = retention.purge(Owner.of(tenant), f"{RUN}0", REASON)
+        on.execute("COMMIT")
+    assert (left(employee), list(amount.left)) == (1, [employee.pk])
+    assert retention.purge(Owner.of(tenant), f"{RUN}1", REASON).left == {}
+    assert left(employee) == 0
+    assert chains.verify().findings == []
+
+
 def test_whom_somebody_keeps_locked_is_named_and_goes_the_next_time(
     tenant: Tenant, make_user: MakeUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:

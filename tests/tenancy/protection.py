@@ -443,6 +443,7 @@ FUNCTIONS: dict[str, str] = {
     "record_event": "writes sign-ins, about people whom the scope reaches",
     "users_in_scope": "ids of the users whom the scope reaches, for policies",
     "scope_platform": "whether the scope is a platform admin's, who still is one",
+    "has_users": "whether a tenant has anybody, for the policy by which the platform makes its first admin",
     "scope_support": "the tenant of an access that lasts, of a platform admin who still is one",
     "record_tenant_event": "writes downloads and looks from outside, about the tenant of the scope",
     "tenant_figures": "numbers and dates of tenants, to the platform",

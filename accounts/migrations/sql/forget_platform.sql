@@ -43,5 +43,6 @@ DROP POLICY change ON support_accesses;
 DROP POLICY remove ON support_accesses;
 DROP FUNCTION record_tenant_event(text, jsonb);
 DROP FUNCTION guard_support_access() CASCADE;
+DROP FUNCTION has_users(bigint);
 DROP FUNCTION scope_support();
 DROP FUNCTION scope_platform();

@@ -66,6 +66,19 @@ BEGIN
 END
 $body$;
 
+-- The first admin of a tenant is the platform's to make, and no other: whoever made one for a tenant that works could
+-- sign in as it. True without a tenant.
+CREATE OR REPLACE FUNCTION has_users(its_tenant bigint) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SECURITY DEFINER
+    SET search_path = timerecord, pg_temp
+    SET row_security = off
+AS $body$
+BEGIN
+    RETURN its_tenant IS NULL OR EXISTS (SELECT FROM users WHERE tenant_id = its_tenant);
+END
+$body$;
+
 DROP POLICY IF EXISTS see ON tenants;
 CREATE POLICY see ON tenants FOR SELECT TO timerecord_app
     USING (id = (SELECT scope_own_tenant()) OR (SELECT scope_all()) OR (SELECT scope_platform()));
@@ -91,7 +104,7 @@ CREATE POLICY make ON users FOR INSERT TO timerecord_app
     WITH CHECK (
         (tenant_id = (SELECT scope_tenant()) AND role <> 'platform_admin')
         OR (SELECT scope_all())
-        OR (tenant_id IS NOT NULL AND role = 'tenant_admin' AND (SELECT scope_platform()))
+        OR (role = 'tenant_admin' AND (SELECT scope_platform()) AND NOT has_users(tenant_id))
     );
 
 -- Of the audit trail, what was done to tenants, not what their people do.

@@ -1,5 +1,6 @@
 -- What platform admins see of a tenant's records without an access to them: numbers and dates, no record. And that
--- nothing is recorded any more for a tenant that is closed. docs/adr/0012-platform-site.md. Can be run again.
+-- nothing is recorded any more for a tenant that is closed. docs/adr/0012-platform-site.md. Can be run again, with
+-- retention.sql after it.
 SET LOCAL lock_timeout = '5s';
 
 -- Whoever closes a tenant holds the rows of its users, as whoever changes a work session does. So the look below, a
