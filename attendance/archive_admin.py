@@ -1,4 +1,4 @@
-"""For a tenant's admins: all records as one file, and the end of looks into them from outside."""
+"""For a tenant's admins: the archive as one file, and the end of looks into their records from outside."""
 
 from django.contrib import messages
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -18,7 +18,7 @@ from timerecord.core import clock
 @tenant_site.page("archive.zip", name="archive")
 @require_safe
 def tenant_archive(request: HttpRequest) -> FileResponse:
-    """Return everything that is recorded of the tenant."""
+    """Return the tenant's people, work sessions and history; for what is not in it see `archives`."""
     export, changes = archives.archive(tenant_of(request), clock.now())
     support.record("export.archive", file=export.name, changes=changes)
     return export.response()

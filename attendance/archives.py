@@ -1,6 +1,9 @@
-"""Everything that is recorded of a tenant, in one file: for who leaves, and before a tenant is closed.
+"""A tenant's people, all their work sessions and the whole history of these, in one file.
+
+For who leaves, and before a tenant is closed. Not in it: the audit trail, and rows that an import refused.
 
 Times are in UTC (RFC 3339), to the microsecond, so that nothing of them depends on a zone.
+Digests are in hexadecimal.
 """
 
 import csv
@@ -27,8 +30,8 @@ IN_MEMORY: Final = 8 * 1024 * 1024
 PEOPLE: Final = ("id", "last_name", "first_name", "username", "email", "role", "status", "created_at")
 SESSIONS: Final = ("id", "user_id", "start_time", "end_time", "end_unknown", "created_at")
 HISTORY: Final = (
-    "user_id", "seq", "work_session_id", "operation", "at", "actor_name", "actor_role", "door", "reason",
-    "before", "after",
+    "user_id", "seq", "work_session_id", "operation", "at", "actor_id", "actor_name", "actor_role", "door",
+    "address", "reason", "before", "after", "previous", "digest",
 )  # fmt: skip
 
 
@@ -90,6 +93,8 @@ def _cell(value: object) -> object:
     match value:
         case dt.datetime():
             return value.astimezone(dt.UTC).isoformat()
+        case bytes() | memoryview():
+            return value.hex()
         case dict():
             return json.dumps(value, ensure_ascii=False)
         case str():

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -23,6 +24,8 @@ FUNCTIONS = {
 EVERYWHERE = {
     "NetworkInterfaces": "Lambda asks for network interfaces without naming one, before the function runs",
 }
+# The least severity of a statement's error by which PostgreSQL would log its text: none that a statement has.
+NEVER = "panic"
 
 
 class Loader(yaml.SafeLoader):
@@ -77,6 +80,19 @@ def statements(node: Any) -> Iterator[dict[str, Any]]:
             yield from statements(value)
 
 
+def of_roles(resources: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Leave out the endpoints, whose policies grant nothing: they narrow where a way leads."""
+    return {name: r for name, r in resources.items() if r["Type"] != "AWS::EC2::VPCEndpoint"}
+
+
+def rights_of(resources: dict[str, dict[str, Any]], function: str) -> list[dict[str, Any]]:
+    """Return what a function's role says, with the policies that it names."""
+    role, _attribute = resources[function]["Properties"]["Role"]["Fn::GetAtt"]
+    properties = resources[role]["Properties"]
+    shared = [resources[policy["Ref"]] for policy in properties["ManagedPolicyArns"]]
+    return list(statements([properties["Policies"], shared]))
+
+
 def plain(value: Any) -> str:
     """Return the text of a value, with the names of what it refers to."""
     match value:
@@ -91,7 +107,7 @@ def plain(value: Any) -> str:
 
 class TestRights:
     def test_no_action_is_a_pattern(self, resources: dict[str, Any]) -> None:
-        allowed = [s for s in statements(resources) if s["Effect"] == "Allow"]
+        allowed = [s for s in statements(of_roles(resources)) if s["Effect"] == "Allow"]
         assert len(allowed) > 10
         assert [a for s in allowed for a in listed(s.get("Action", "*")) if "*" in a] == []
         assert [s for s in allowed if "NotAction" in s or "NotResource" in s] == []
@@ -142,13 +158,71 @@ class TestRights:
         of_table, of_index = (set(re.findall(r"[A-Z]\w+", part)) for part in needs[1].split("on the index:"))
         granted = {
             plain(s["Resource"]): {a.removeprefix("dynamodb:") for a in listed(s["Action"])}
-            for s in statements(resources)
+            for s in statements(of_roles(resources))
             if any(str(a).startswith("dynamodb:") for a in listed(s.get("Action")))
         }
         assert granted == {
             "${SessionTable.Arn}": of_table,
             "${SessionTable.Arn}/index/byTenant": of_index,
         }
+
+    def test_who_is_told_how_to_send_mail_may_send_it(self, resources: dict[str, Any]) -> None:
+        mail = resources["MailParameter"]["Properties"]
+        path, _slash, name = plain(mail["Name"]).rpartition("/")
+        assert (name, urlsplit(plain(mail["Value"])).scheme) == ("EMAIL_URL", "ses")
+        # `housekeeping` sends errands' mails, pages all others; migrations send none.
+        sending = {n for n in FUNCTIONS if n != "MigrationFunction"}
+        for function in sending:
+            variables = resources[function]["Properties"]["Environment"]["Variables"]
+            assert plain(variables["APP_PARAMETER_PATH"]) == path
+        granted = {
+            function: {
+                (action, plain(r).rpartition(":")[2])
+                for s in rights_of(resources, function)
+                for action in listed(s["Action"])
+                if action.startswith("ses:")
+                for r in listed(s["Resource"])
+            }
+            for function in FUNCTIONS
+        }
+        needed = {
+            (action, resource)
+            for action in ("ses:SendEmail", "ses:SendRawEmail")
+            for resource in ("identity/${MailDomain}", "configuration-set/${MailConfiguration}")
+        }
+        assert granted == {function: needed if function in sending else set() for function in FUNCTIONS}
+
+    def test_only_lambda_itself_makes_network_interfaces(self, resources: dict[str, Any]) -> None:
+        for function in FUNCTIONS:
+            interfaces = [s for s in rights_of(resources, function) if "ec2:" in str(s["Action"])]
+            allowed, denied = sorted(interfaces, key=lambda s: str(s["Effect"]))
+            assert (allowed["Effect"], denied["Effect"]) == ("Allow", "Deny")
+            assert set(denied["Action"]) >= set(allowed["Action"])
+            assert denied["Resource"] == "*"
+            # Lambda sets this key for what the code asks for; its own requests have none.
+            (pattern,) = denied["Condition"]["ArnLike"].values()
+            assert list(denied["Condition"]["ArnLike"]) == ["lambda:SourceFunctionArn"]
+            assert plain(pattern).endswith(":lambda:${AWS::Region}:${AWS::AccountId}:function:*")
+
+    def test_the_gateways_lead_to_the_one_table_and_the_one_bucket(self, resources: dict[str, Any]) -> None:
+        gateways = {
+            name: endpoint
+            for name, endpoint in of_type(resources, "AWS::EC2::VPCEndpoint").items()
+            if endpoint["VpcEndpointType"] == "Gateway"
+        }
+        led = {
+            name: {plain(r) for s in statements(endpoint["PolicyDocument"]) for r in listed(s["Resource"])}
+            for name, endpoint in gateways.items()
+        }
+        assert led == {
+            "DynamoDbEndpoint": {"${SessionTable.Arn}", "${SessionTable.Arn}/index/byTenant"},
+            "S3Endpoint": {"${ExportBucket.Arn}", "${ExportBucket.Arn}/*"},
+        }
+        # What a role may do there is not refused on the way.
+        for s in statements(of_roles(resources)):
+            if s["Effect"] == "Allow" and re.match("s3:|dynamodb:", str(listed(s["Action"])[0])):
+                ways = [way.rstrip("*") for resources_of in led.values() for way in resources_of]
+                assert [way for way in ways if plain(s["Resource"]).startswith(way)], s
 
     def test_no_password_is_written_down(self) -> None:
         text = TEMPLATE.read_text(encoding="utf-8")
@@ -274,6 +348,55 @@ class TestDatabase:
         }
         assert {name: database["Properties"][name] for name in wanted} == wanted
         assert resources["DatabaseParameters"]["Properties"]["Parameters"]["rds.force_ssl"] == "1"
+
+    def test_its_parameters_are_ones_that_postgresql_takes(self, resources: dict[str, Any], db: None) -> None:
+        from django.db import connection
+
+        given = resources["DatabaseParameters"]["Properties"]["Parameters"]
+        own = {name: str(value) for name, value in given.items() if not name.startswith("rds.")}
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT lower(name), enumvals, min_val FROM pg_settings WHERE lower(name) = ANY(%s)",
+                [list(own)],
+            )
+            known = {name: (choices, least) for name, choices, least in cursor.fetchall()}
+        assert set(known) == set(own)
+        for name, (choices, least) in known.items():
+            assert choices is None or own[name] in choices, name
+            assert least is None or float(own[name]) >= float(least), name
+
+    def test_its_log_has_no_statement_and_no_row(self, resources: dict[str, Any]) -> None:
+        given = resources["DatabaseParameters"]["Properties"]["Parameters"]
+        wanted = {
+            "log_statement": "none",
+            "log_min_duration_statement": "-1",
+            "log_min_error_statement": NEVER,
+            "log_error_verbosity": "terse",
+        }
+        assert {name: given.get(name) for name in wanted} == wanted
+        # Others that would log a statement's text stay as they are: off.
+        others = {"log_min_duration_sample", "log_statement_sample_rate", "log_transaction_sample_rate"}
+        assert not others & set(given)
+
+    @pytest.mark.parametrize(
+        ("writer", "named", "log"),
+        [
+            ("Database", "DBInstanceIdentifier", "/aws/rds/instance/{}/postgresql"),
+            ("Proxy", "DBProxyName", "/aws/rds/proxy/{}"),
+        ],
+    )
+    def test_what_rds_logs_ends_too(
+        self, resources: dict[str, Any], writer: str, named: str, log: str
+    ) -> None:
+        name = plain(resources[writer]["Properties"][named])
+        (group,) = [
+            group
+            for group, properties in of_type(resources, "AWS::Logs::LogGroup").items()
+            if plain(properties["LogGroupName"]) == log.format(name)
+        ]
+        assert plain(resources[group]["Properties"]["RetentionInDays"]) == "${LogDays}"
+        # RDS makes a group without an end where it finds none.
+        assert resources[writer]["DependsOn"] == group
 
     def test_the_proxy_takes_tokens_and_tls_alone(self, resources: dict[str, Any]) -> None:
         proxy = resources["Proxy"]["Properties"]

@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
     """How long a tenant's records are kept: docs/adr/0015-retention.md.
 
     The new column has a constant default in the database: no row is rewritten, and code that knows nothing
-    of it goes on. 0005 looks at the rows that are there.
+    of it goes on. 0007 looks at the rows that are there.
     """
 
     dependencies = [("tenants", "0005_closing_validated")]

@@ -16,7 +16,7 @@ from accounts import support
 from accounts.models import AuditEvent, Role, SupportAccess, User, UserStatus
 from attendance import platform_reports
 from attendance.import_models import ImportedRow, ImportSource, QuarantinedRow
-from attendance.models import WorkSession
+from attendance.models import WorkSession, WorkSessionHistory
 from tenants import scope
 from tenants.models import Tenant, TenantStatus
 from tests.conftest import PASSWORD, MakeSession, MakeUser, japan, platform_scope
@@ -382,7 +382,15 @@ class TestClosing:
             "2026-11-02T08:30:00+00:00",
         ]
         assert found["people.csv"][1][4] == employee.email
-        assert len(found["history.csv"]) == 2
+        head, row = found["history.csv"]
+        link = WorkSessionHistory.objects.get()
+        said_there = dict(zip(head, row, strict=True))
+        assert {name: said_there[name] for name in ("previous", "digest")} == {
+            "previous": bytes(link.previous).hex(),
+            "digest": bytes(link.digest).hex(),
+        }
+        # Nothing of a change is left out.
+        assert set(head) == {field.attname for field in WorkSessionHistory._meta.concrete_fields} - {"id"}
         assert errors(platform.post(at(suspended, "close"), {**said, "name": "青空"})) == {
             ja("This is not the name of this company.")
         }
