@@ -8,11 +8,12 @@ What fails, as when the mail server does not answer, is tried again. docs/adr/00
 import datetime as dt
 import enum
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from django.conf import settings
 from django.core.mail import EmailMessage
+from django.db.models import BooleanField, ExpressionWrapper, OrderBy, Q
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
@@ -37,6 +38,7 @@ class Kind(enum.StrEnum):
     RESET = "reset"
     LOCKED = "locked"
     WELCOME = "welcome"
+    INVITATION = "invitation"
 
 
 # Gets the details. The mail that comes of it is sent at once.
@@ -45,12 +47,23 @@ DOERS: Final = {
     Kind.RESET: "accounts.account_actions.reset_mail",
     Kind.LOCKED: "accounts.actions.locked_mail",
     Kind.WELCOME: "accounts.account_actions.welcome_mail",
+    Kind.INVITATION: "accounts.people.invitation_mail",
 }
+OLDEST_FIRST: Final = (
+    OrderBy(ExpressionWrapper(Q(kind=Kind.INVITATION), output_field=BooleanField())),
+    "due_at",
+    "pk",
+)
 
 
 def leave(kind: Kind, **details: Any) -> None:
     """Leave an errand with the caller's transaction, whose scope reaches all."""
-    Errand.objects.create(kind=kind, details=details)
+    leave_all(kind, [details])
+
+
+def leave_all(kind: Kind, details: Iterable[dict[str, Any]]) -> None:
+    """Leave an errand for each of these, in one statement."""
+    Errand.objects.bulk_create(Errand(kind=kind, details=each) for each in details)
 
 
 def soon(request: HttpRequest | None) -> None:
@@ -62,6 +75,8 @@ def soon(request: HttpRequest | None) -> None:
 def do_waiting(most: int = AT_ONCE, *, newest_first: bool = False) -> int:
     """Do what is due, the oldest first, so many errands at most; return how many there were.
 
+    Invitations come last: a thousand of them, good for days, hold up no link that is good for minutes.
+
     With `newest_first` one is the last that was left: where each that leaves one does so, each of theirs is
     done by one of them, however many wait from before.
 
@@ -69,14 +84,14 @@ def do_waiting(most: int = AT_ONCE, *, newest_first: bool = False) -> int:
     Any number may do so at once: each errand is one's at a time.
     """
     for number in range(most):
-        errand = _claim(by=("-pk",) if newest_first and number == 0 else ("due_at", "pk"))
+        errand = _claim(by=("-pk",) if newest_first and number == 0 else OLDEST_FIRST)
         if errand is None:
             return number
         _do(errand)
     return most
 
 
-def _claim(by: Sequence[str]) -> Errand | None:
+def _claim(by: Sequence[str | OrderBy]) -> Errand | None:
     now = clock.now()
     with scope.everything("what waits to be done for somebody"):
         due = Errand.objects.select_for_update(skip_locked=True).filter(due_at__lte=now)

@@ -11,24 +11,29 @@ import enum
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
+from django.conf import settings
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password
 from django.core.mail import EmailMessage, get_connection
 from django.db import models
 from django.db.models import Case, F, Value, When
+from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import mail, sessions, tokens
+from accounts import errands, mail, sessions, tokens
 from accounts.account_actions import unless_taken
+from accounts.errands import Kind
 from accounts.models import Role, User, UserStatus
 from accounts.querysets import UserQuerySet, normalise_email
 from accounts.tokens import Purpose
 from tenants import scope
 from tenants.models import Tenant
 from tenants.scope import Door, Reach, Scope
+from timerecord.core.afterwards import after_answer
 
 INVITATION_SECONDS: Final = 7 * 24 * 60 * 60
 PASSWORD_LINK_SECONDS: Final = 24 * 60 * 60
@@ -129,7 +134,7 @@ def invite_all(
 ) -> list[FirstPassword] | list[User]:
     """Make many accounts in one statement, all or none. AddressTakenError.
 
-    With passwords: 60 ms of a CPU each. Without, the caller has `send_invitations` mail the links, once what
+    With passwords: 60 ms of a CPU each. Without, the caller has `mail_invitations` mail the links, once what
     is done here is committed.
     """
     passwords = [first_password() if with_passwords else None for _newcomer in newcomers]
@@ -197,6 +202,31 @@ def _link(user: User, seconds: int) -> dict[str, object]:
         "tenant": user.tenant,
         "days": seconds // (24 * 60 * 60),
     }
+
+
+def mail_invitations(request: HttpRequest, users: Sequence[User]) -> None:
+    """Have invitations mailed to all of these, once what is done here is committed and nobody waits.
+
+    After the answer; where nothing lives on after one, by `housekeeping`: many mails would take longer than
+    the request may, which would then be told as one that failed.
+    """
+    by, language = scope.current(), get_language()
+    if settings.ERRANDS_AFTER_ANSWER:
+        ids = [user.pk for user in users]
+        after_answer(request, lambda: send_invitations(ids, by, language))
+        return
+    asked = dataclasses.asdict(by)
+    with scope.enter(by.replace(reach=Reach.ALL, reason="what waits to be done for somebody")):
+        errands.leave_all(
+            Kind.INVITATION, [{"user": user.pk, "by": asked, "language": language} for user in users]
+        )
+
+
+def invitation_mail(details: dict[str, Any]) -> EmailMessage | None:
+    """Return the mail with a link to somebody who was invited, in the scope of who did it, or None."""
+    asked = details["by"]
+    by = Scope(**{**asked, "reach": Reach(asked["reach"]), "door": Door(asked["door"])})
+    return _invitation(details["user"], by, details["language"])
 
 
 def send_invitations(user_ids: Sequence[int], by: Scope, language: str | None) -> None:
@@ -321,7 +351,12 @@ def give_first_password(user: User) -> FirstPassword:
 
 
 def first_password() -> str:
-    """Return a password that can be read aloud: four groups of four letters and digits, 79 bits."""
+    """Return a password that can be read aloud."""
+    return readable_code()
+
+
+def readable_code() -> str:
+    """Return something that nobody guesses: four groups of four lower-case letters and digits, 79 bits."""
     groups = ("".join(secrets.choice(READABLE) for _n in range(4)) for _group in range(4))
     return "-".join(groups)
 

@@ -3,7 +3,6 @@
 import base64
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Literal
 
@@ -16,8 +15,8 @@ from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import audit, mail, people, people_import, sessions, throttling, words
@@ -37,7 +36,6 @@ from accounts.people_forms import (
     PersonForm,
 )
 from accounts.people_import import FileError, Row
-from tenants import scope
 from tenants.admin import (
     REFUSAL,
     SEE_OTHER,
@@ -53,7 +51,6 @@ from tenants.admin import (
 from tenants.models import Tenant
 from timerecord.core import clock
 from timerecord.core.admin import Text
-from timerecord.core.afterwards import after_answer
 from timerecord.core.downloads import download
 from timerecord.core.requests import Note
 from timerecord.core.spreadsheets import csv_bytes
@@ -524,16 +521,14 @@ class UserAdmin(ScopedModelAdmin[User]):
             return self._preview(request, rows, form)
         if with_passwords:
             return show_first_passwords(request, [one for one in made if isinstance(one, FirstPassword)])
-        ids = [one.pk for one in made if isinstance(one, User)]
-        after_answer(
-            request, functools.partial(people.send_invitations, ids, scope.current(), get_language())
-        )
+        invited = [one for one in made if isinstance(one, User)]
+        people.mail_invitations(request, invited)
         text = ngettext(
             "%(count)s person is invited; the mail is being sent.",
             "%(count)s people are invited; the mails are being sent.",
-            len(ids),
+            len(invited),
         )
-        self.message_user(request, text % {"count": len(ids)}, messages.SUCCESS)
+        self.message_user(request, text % {"count": len(invited)}, messages.SUCCESS)
         return HttpResponseRedirect(self.url("changelist"), status=SEE_OTHER)
 
     def _import_page(

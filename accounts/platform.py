@@ -5,6 +5,7 @@ write the audit trail. docs/adr/0012-platform-site.md.
 """
 
 import enum
+import hashlib
 from typing import Final
 
 from django.contrib.auth.hashers import make_password
@@ -28,6 +29,7 @@ class Problem(enum.Enum):
     CHANGED_MEANWHILE = "it is in another state by now"
     NO_ARCHIVE = "nothing was exported yet"
     ARCHIVE_TOO_OLD = "something was recorded since the export"
+    WRONG_CODE = "the code is not that of the newest export"
     IN_USE = "somebody else is there, or the password was chosen already"
 
 
@@ -90,11 +92,12 @@ def restore(tenant: Tenant) -> None:
     _move(tenant, TenantStatus.SUSPENDED, TenantStatus.ACTIVE)
 
 
-def close(tenant: Tenant) -> AuditEvent:
+def close(tenant: Tenant, code: str) -> AuditEvent:
     """Close a suspended tenant, and return the event of the archive with all that it has recorded.
 
     Whoever is recording something is waited for; that is in the archive, or the tenant is not closed; and
-    nothing is recorded after. TenantError.
+    nothing is recorded after. The code is in the archive and nowhere else: who has it has received that.
+    TenantError.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT hold_records(%s)", [tenant.pk])
@@ -104,6 +107,8 @@ def close(tenant: Tenant) -> AuditEvent:
         raise TenantError(Problem.NO_ARCHIVE)
     if (archive.after or {}).get("changes") != changes:
         raise TenantError(Problem.ARCHIVE_TOO_OLD)
+    if (archive.after or {}).get("code_digest") != digest(code):
+        raise TenantError(Problem.WRONG_CODE)
     _move(tenant, TenantStatus.SUSPENDED, TenantStatus.CLOSED)
     return archive
 
@@ -111,6 +116,11 @@ def close(tenant: Tenant) -> AuditEvent:
 def reopen(tenant: Tenant) -> None:
     """Make a closed tenant a suspended one again, to be looked at before its people sign in. TenantError."""
     _move(tenant, TenantStatus.CLOSED, TenantStatus.SUSPENDED)
+
+
+def digest(code: str) -> str:
+    """Return what is kept of an archive's code: SHA-256, in hexadecimal. However somebody types it."""
+    return hashlib.sha256(code.strip().lower().encode()).hexdigest()
 
 
 def last_archive(tenant: Tenant) -> AuditEvent | None:

@@ -109,7 +109,7 @@ class AccessForm(TenantReasonForm):
 
 
 class CloseForm(TenantReasonForm):
-    """The name of the tenant, typed, and the reason: nobody closes one by a slip."""
+    """The tenant's name and its archive's code, typed, and the reason: nobody closes one by a slip."""
 
     name = forms.CharField(
         label=_("Name of the company, as it is written above"),
@@ -117,6 +117,12 @@ class CloseForm(TenantReasonForm):
             "required": _("Please type the name, so that no other company is closed by mistake.")
         },
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    code = forms.CharField(
+        label=_("Closing code of the newest archive"),
+        help_text=_("It is in the archive, in the file tenant.json, as closing_code."),
+        error_messages={"required": _("Please type the code: it shows that the archive arrived.")},
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "off", "spellcheck": "false"}),
     )
 
     def __init__(self, tenant: Tenant, data: Any = None) -> None:

@@ -19,8 +19,8 @@ from timerecord.core import clock
 @require_safe
 def tenant_archive(request: HttpRequest) -> FileResponse:
     """Return the tenant's people, work sessions and history; for what is not in it see `archives`."""
-    export, changes = archives.archive(tenant_of(request), clock.now())
-    support.record("export.archive", file=export.name, changes=changes)
+    export, facts = archives.archive(tenant_of(request), clock.now())
+    support.record("export.archive", file=export.name, **facts)
     return export.response()
 
 

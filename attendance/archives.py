@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any, Final
 
 from accounts.models import User
+from accounts.people import readable_code
+from accounts.platform import digest
 from attendance.exports import Export
 from attendance.models import WorkSession, WorkSessionHistory
 from attendance.platform_reports import changes_of
@@ -35,13 +37,14 @@ HISTORY: Final = (
 )  # fmt: skip
 
 
-def archive(tenant: Tenant, now: dt.datetime) -> tuple[Export, int]:
+def archive(tenant: Tenant, now: dt.datetime) -> tuple[Export, dict[str, Any]]:
     """Return a ZIP with a tenant's people, their work sessions and the history of these, as CSV in UTF-8.
 
-    And how often the records had been changed when it was begun: it has all of those changes, perhaps more.
+    And what its event keeps: `changes`, how often the records had been changed when it was begun (it has all
+    of those changes, perhaps more), and `code_digest`, of the code in it that shows that it arrived.
     In a scope that reaches the tenant. Memory holds the records of CHUNK people.
     """
-    changes = changes_of(tenant.pk)
+    changes, code = changes_of(tenant.pk), readable_code()
     people = list(User.objects.in_scope().filter(tenant=tenant).order_by("pk").values_list(*PEOPLE))
     ids = [row[0] for row in people]
     file: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 # closed with the answer
@@ -52,6 +55,7 @@ def archive(tenant: Tenant, now: dt.datetime) -> tuple[Export, int]:
             "time_zone": tenant.time_zone,
             "as_of": now.astimezone(dt.UTC).isoformat(),
             "changes": changes,
+            "closing_code": code,
         }
         parts.writestr("tenant.json", json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
         _write(parts, "people.csv", PEOPLE, people)
@@ -59,7 +63,10 @@ def archive(tenant: Tenant, now: dt.datetime) -> tuple[Export, int]:
         _write(parts, "history.csv", HISTORY, _history(ids))
     size = file.tell()
     file.seek(0)
-    return Export(f"{tenant.tenant_uid}_{now:%Y%m%d}.zip", ZIP, file, size), changes
+    return Export(f"{tenant.tenant_uid}_{now:%Y%m%d}.zip", ZIP, file, size), {
+        "changes": changes,
+        "code_digest": digest(code),
+    }
 
 
 def _sessions(ids: list[int]) -> Iterator[Sequence[Any]]:

@@ -60,8 +60,13 @@ PROBLEMS: Final = {
     Problem.ARCHIVE_TOO_OLD: _(
         "Something was recorded or corrected since the archive was downloaded. Please download it once more."
     ),
+    Problem.WRONG_CODE: _(
+        "This is not the closing code of the newest archive. Please download it once more if you do not "
+        "have it."
+    ),
     Problem.IN_USE: _("The company is in use already: its own admins give passwords now."),
 }
+FIELDS: Final = {Problem.WRONG_CODE: "code"}
 # Where the most comes first when the head of a column is chosen.
 DESCENDING_AT_FIRST: Final = frozenset({Sort.CREATED, Sort.EMPLOYEES, Sort.ACTIVITY})
 TAGS: Final = {TenantStatus.ACTIVE: "", TenantStatus.SUSPENDED: "warn", TenantStatus.CLOSED: "off"}
@@ -73,7 +78,7 @@ def refused(field: str | None = None) -> Iterator[None]:
     try:
         yield
     except TenantError as error:
-        raise RefusedError(PROBLEMS[error.problem], field) from error
+        raise RefusedError(PROBLEMS[error.problem], FIELDS.get(error.problem, field)) from error
 
 
 # --- the list ---------------------------------------------------------------------------------------------
@@ -231,7 +236,7 @@ class Close(TenantDeed):
 
     def do(self, request: HttpRequest, row: Tenant, form: Any) -> None:
         with refused():
-            platform.close(row)
+            platform.close(row, form.cleaned_data["code"])
 
     def done(self, row: Tenant) -> Text:
         return _("%(name)s is closed.") % {"name": row}
@@ -597,8 +602,8 @@ def support_archive(request: HttpRequest, tenant_id: int) -> HttpResponse | File
     tenant = _tenant(tenant_id)
     try:
         with support.reading(tenant, acting(request), what="access.archive"):
-            export, changes = archives.archive(tenant, clock.now())
-            support.record("export.archive", file=export.name, changes=changes)
+            export, facts = archives.archive(tenant, clock.now())
+            support.record("export.archive", file=export.name, **facts)
             return export.response()
     except NoAccessError:
         return _over(request, tenant)

@@ -18,7 +18,7 @@ from django.core.management import CommandError, call_command
 from django.db import close_old_connections
 
 from timerecord.aws import configuration, start
-from timerecord.aws.answers import seconds_left
+from timerecord.aws.answers import drop_connections, seconds_left
 from timerecord.core.time_limit import OutOfTimeError, time_limit
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "timerecord.settings")
@@ -60,6 +60,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         with time_limit(seconds_left(context)), _environment_of(command):
             call_command(command, **options, stdout=said, stderr=said, no_color=True)
     except OutOfTimeError:
+        drop_connections()
         raise MaintenanceError(f"{command} was out of time\n{_last(said)}") from None
     except SystemExit as end:
         raise MaintenanceError(f"{command} ended with {end.code}\n{_last(said)}") from end

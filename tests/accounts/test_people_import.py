@@ -2,20 +2,27 @@
 
 import base64
 import csv
+import datetime as dt
 import io
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import time_machine
 from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile, UploadedFile
 from django.core.mail import EmailMessage
+from django.core.management import call_command
+from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
-from accounts import people_admin, people_forms, tokens
+from accounts import errands, people_admin, people_forms, tokens
+from accounts.account_actions import request_reset
 from accounts.account_forms import NO_MAIL
-from accounts.models import Role, User
+from accounts.models import Errand, Role, User
 from accounts.people_admin import FILES_A_DAY, FILES_AN_HOUR, MAX_PASSWORDS
 from accounts.people_forms import TAKEN_BY_SOMEBODY
 from accounts.people_import import MAX_ROWS
@@ -31,6 +38,12 @@ UNREADABLE = (
 )
 IMPORT, LIST = "/admin/accounts/user/import/", "/admin/accounts/user/"
 GOOD = "姓,名,メールアドレス,権限\n佐藤,花子,Hanako@example.com,\n鈴木,太郎,taro@example.com,管理者\n"
+
+
+@pytest.fixture
+def now() -> Iterator[time_machine.Traveller]:
+    with time_machine.travel(dt.datetime.now(dt.UTC), tick=False) as traveller:
+        yield traveller
 
 
 def send(desk: Client, text: str | bytes, encoding: str = "utf-8") -> HttpResponse:
@@ -225,6 +238,81 @@ def test_what_fails_with_one_keeps_nobody_else_back(
     response = send(desk, "姓,名,メールアドレス\n" + lines)
     confirm(desk, response, "mail")
     assert [message.to for message in mailoutbox] == [[f"mori{n}@example.com"] for n in (1, 3, 4)]
+
+
+class TestWhereNothingLivesOnAfterAnAnswer:
+    """As on Lambda: what is done after the answer would take the time that the request has."""
+
+    @pytest.fixture(autouse=True)
+    def nothing_after(self, settings: Settings) -> None:
+        settings.ERRANDS_AFTER_ANSWER = False
+
+    def test_housekeeping_mails_the_links(
+        self, desk: Client, mailoutbox: list[EmailMessage], now: time_machine.Traveller
+    ) -> None:
+        assert confirm(desk, send(desk, GOOD), "mail").status_code == 303
+        assert mailoutbox == []
+        call_command("housekeeping")
+        assert [message.to for message in mailoutbox] == [["hanako@example.com"], ["taro@example.com"]]
+        (link,) = re.findall(r"http://localhost:8000(/invitation/\S+)", str(mailoutbox[0].body))
+        newcomer = Client()
+        newcomer.get(link)
+        assert newcomer.get("/invitation").status_code == 200
+        call_command("housekeeping")
+        assert len(mailoutbox) == 2
+
+    def test_what_fails_with_one_keeps_nobody_else_back_and_is_tried_again(
+        self,
+        desk: Client,
+        settings: Settings,
+        mailoutbox: list[EmailMessage],
+        now: time_machine.Traveller,
+    ) -> None:
+        works = settings.EMAIL_BACKEND
+        confirm(desk, send(desk, GOOD), "mail")
+        settings.EMAIL_BACKEND = DOWN
+        assert errands.do_waiting(1) == 1
+        settings.EMAIL_BACKEND = works
+        call_command("housekeeping")
+        assert [message.to for message in mailoutbox] == [["taro@example.com"]]
+        now.shift(errands.FIRST_PAUSE)
+        call_command("housekeeping")
+        assert [message.to for message in mailoutbox] == [["taro@example.com"], ["hanako@example.com"]]
+
+    def test_who_needs_no_link_any_more_gets_none(
+        self, desk: Client, mailoutbox: list[EmailMessage], now: time_machine.Traveller
+    ) -> None:
+        confirm(desk, send(desk, GOOD), "mail")
+        hanako = User.objects.get(email="hanako@example.com")
+        hanako.set_password("chosen meanwhile, at the desk")
+        hanako.save()
+        call_command("housekeeping")
+        assert [message.to for message in mailoutbox] == [["taro@example.com"]]
+
+    def test_a_link_that_is_good_for_minutes_goes_before_them(
+        self, desk: Client, make_user: MakeUser, mailoutbox: list[EmailMessage], now: time_machine.Traveller
+    ) -> None:
+        confirm(desk, send(desk, GOOD), "mail")
+        now.shift(dt.timedelta(seconds=1))
+        request_reset(make_user(email="forgetful@example.com").email, "203.0.113.7", language="ja")
+        call_command("housekeeping")
+        assert mailoutbox[0].to == ["forgetful@example.com"]
+        assert len(mailoutbox) == 3
+
+    def test_a_large_file_costs_as_many_statements_as_a_small_one(
+        self, desk: Client, mailoutbox: list[EmailMessage]
+    ) -> None:
+        counts = []
+        confirm(desk, send(desk, "姓,名,メールアドレス\n森,零,first@example.com\n"), "mail")
+        for size, name in ((3, "few"), (60, "many")):
+            lines = "".join(f"森,{n},{name}{n}@example.com\n" for n in range(size))
+            preview = send(desk, "姓,名,メールアドレス\n" + lines)
+            with CaptureQueriesContext(connection) as queries:
+                assert confirm(desk, preview, "mail").status_code == 303
+            counts.append(len(queries))
+        assert counts[0] == counts[1]
+        assert Errand.objects.count() == 64
+        assert mailoutbox == []
 
 
 def test_nobody_asks_for_strangers_without_end(desk: Client, make_user: MakeUser) -> None:

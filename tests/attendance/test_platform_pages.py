@@ -5,7 +5,7 @@ import io
 import json
 import re
 import zipfile
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -350,6 +350,17 @@ class TestLooking:
         assert "青空商店" in platform.get("/platform/accesses/").content.decode()
 
 
+def closing_code(file: IO[bytes]) -> str:
+    """Return what somebody reads in an archive that they received."""
+    with zipfile.ZipFile(file) as parts:
+        return str(json.loads(parts.read("tenant.json"))["closing_code"])
+
+
+def code_of(client: Client, url: str) -> str:
+    answer: Answer = client.get(url)
+    return closing_code(io.BytesIO(answer.getvalue()))
+
+
 def archive_of(client: Client, url: str) -> dict[str, list[list[str]]]:
     answer: Answer = client.get(url)
     assert answer["Content-Type"] == "application/zip"
@@ -371,7 +382,7 @@ class TestClosing:
     def test_after_an_archive_with_the_name_typed(
         self, platform: Client, suspended: Tenant, employee: User, access: SupportAccess
     ) -> None:
-        said = {"reason": "解約", "name": "青空商店"}
+        said = {"reason": "解約", "name": "青空商店", "code": "x"}
         answer = platform.post(at(suspended, "close"), said)
         assert ja("Nothing was exported yet. Please download the archive of the records first.") in (
             answer.content.decode()
@@ -391,6 +402,7 @@ class TestClosing:
         }
         # Nothing of a change is left out.
         assert set(head) == {field.attname for field in WorkSessionHistory._meta.concrete_fields} - {"id"}
+        said["code"] = code_of(platform, f"/platform/support/{suspended.pk}/archive.zip")
         assert errors(platform.post(at(suspended, "close"), {**said, "name": "青空"})) == {
             ja("This is not the name of this company.")
         }
@@ -414,12 +426,43 @@ class TestClosing:
         assert "佐藤 花子" in month.content.decode()
         assert ("tenants.update", "解約") in kinds(suspended)
 
+    def test_not_with_an_archive_that_nobody_received(
+        self, platform: Client, suspended: Tenant, access: SupportAccess
+    ) -> None:
+        """As when the connection breaks, or the file is too large to be handed over: its event is there."""
+        url = f"/platform/support/{suspended.pk}/archive.zip"
+        older = code_of(platform, url)
+        archive_of(platform, url)
+        said = {"reason": "解約のため", "name": "青空商店"}
+        for code, told_so in (
+            ("", "Please type the code: it shows that the archive arrived."),
+            (
+                older,
+                "This is not the closing code of the newest archive. "
+                "Please download it once more if you do not have it.",
+            ),
+        ):
+            answer = platform.post(at(suspended, "close"), {**said, "code": code})
+            assert answer.status_code == 200
+            page = Page(answer)
+            assert page.text(".//div[@id='id_code_error']") == ja(told_so)
+            assert "解約のため" in page.html
+            assert url in page.html  # to be downloaded once more
+        suspended.refresh_from_db()
+        assert suspended.status == TenantStatus.SUSPENDED
+        newest = code_of(platform, url)
+        assert newest not in json.dumps([event.after for event in AuditEvent.objects.all()])
+        typed = f" {newest.upper()} "
+        assert platform.post(at(suspended, "close"), {**said, "code": typed}).status_code == 303
+        suspended.refresh_from_db()
+        assert suspended.status == TenantStatus.CLOSED
+
     def test_not_with_an_archive_from_before_the_last_change(
         self, platform: Client, suspended: Tenant, access: SupportAccess
     ) -> None:
-        archive_of(platform, f"/platform/support/{suspended.pk}/archive.zip")
+        code = code_of(platform, f"/platform/support/{suspended.pk}/archive.zip")
         WorkSession.objects.update(end_time=japan("2026-11-02 18:00"))
-        answer = platform.post(at(suspended, "close"), {"reason": "x", "name": "青空商店"})
+        answer = platform.post(at(suspended, "close"), {"reason": "x", "name": "青空商店", "code": code})
         assert answer.status_code == 200
         suspended.refresh_from_db()
         assert suspended.status == TenantStatus.SUSPENDED
@@ -431,8 +474,10 @@ class TestClosing:
         desk = Client()
         desk.force_login(make_user(role=Role.TENANT_ADMIN))
         assert len(archive_of(desk, "/admin/archive.zip")["work_sessions.csv"]) == 2
+        code = code_of(desk, "/admin/archive.zip")
         platform.post(at(tenant, "suspend"), {"reason": "x"})
-        assert platform.post(at(tenant, "close"), {"reason": "x", "name": "青空商店"}).status_code == 303
+        said = {"reason": "x", "name": "青空商店", "code": code}
+        assert platform.post(at(tenant, "close"), said).status_code == 303
         tenant.refresh_from_db()
         assert tenant.status == TenantStatus.CLOSED
 

@@ -118,3 +118,13 @@ def test_one_that_is_out_of_time_says_so_and_the_next_one_works(
             maintenance.invoke({"command": "housekeeping"}, seconds=4)
         cursor.execute("ROLLBACK")
     assert maintenance.invoke({"command": "housekeeping"})["command"] == "housekeeping"
+
+
+def test_out_of_time_at_the_edge_of_a_transaction_the_process_goes_on(
+    static_root: Path, tmp_path: Path
+) -> None:
+    variables = {**deployed(static_root), "DATABASE_URL": database_url()}
+    with function("tests.aws_lambda.interrupted.handler", tmp_path / "log", variables) as found:
+        with pytest.raises(FunctionError, match="housekeeping was out of time"):
+            found.invoke({"command": "housekeeping", "interrupted": True}, seconds=3.5)
+        assert found.invoke({"command": "housekeeping"})["command"] == "housekeeping"

@@ -174,6 +174,15 @@ class TestOutOfTime:
             return [query for (query,) in cursor.fetchall()]
 
 
+def test_out_of_time_at_the_edge_of_a_transaction_the_process_goes_on(
+    signed_in: Browser, employee: User
+) -> None:
+    assert signed_in.get("/interrupted", seconds=3.5).status == 503
+    assert signed_in.get("/").status == 200
+    assert signed_in.post("/clock-in", {"seen": seen(signed_in), "confirmed": "yes"}).status == 303
+    assert WorkSession.objects.filter(user=employee).count() == 1
+
+
 class TestTooLarge:
     def test_what_just_fits_is_sent(self, browser: Browser) -> None:
         answer = browser.get("/large?size=4600000")

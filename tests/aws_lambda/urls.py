@@ -3,6 +3,7 @@
 import contextlib
 import io
 from collections.abc import Iterator
+from typing import NoReturn
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.files.uploadedfile import UploadedFile
@@ -77,6 +78,23 @@ def slow(request: HttpRequest) -> HttpResponse:
 
 
 @login_not_required
+def interrupted(_request: HttpRequest) -> HttpResponse:
+    """Be out of time in Django's `Atomic`, where it has begun a transaction and not yet gone into it."""
+    response = HttpResponse()
+    response.close = stand_at_the_edge  # type: ignore[method-assign]  # no transaction is around it then
+    return response
+
+
+def stand_at_the_edge(*_arguments: object, **_options: object) -> NoReturn:
+    """Leave the connection as Atomic.__enter__ does, and go on until an alarm ends it."""
+    connection.ensure_connection()
+    connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+    connection.in_atomic_block = True
+    while True:
+        clock.now()
+
+
+@login_not_required
 def large(request: HttpRequest) -> FileResponse:
     """Answer with as many bytes as was asked for."""
     size = int(request.GET["size"])
@@ -106,6 +124,7 @@ urlpatterns = [
     path("echo", echo),
     path("taken", taken),
     path("slow", slow),
+    path("interrupted", interrupted),
     path("large", large),
     path("large-page", large_page),
     path("two-cookies", two_cookies),

@@ -5,6 +5,7 @@ from playwright.sync_api import ViewportSize, expect
 
 from accounts.models import Role, User
 from tenants.models import Tenant, TenantStatus
+from tests.attendance.test_platform_pages import closing_code
 from tests.browser.pages import Visit
 from tests.browser.person import DESKTOP, PHONE
 from tests.browser.test_accounts import NEW, fill
@@ -102,6 +103,8 @@ def test_the_end_of_a_contract(
     someone.open(f"/platform/tenants/tenant/{tenant.pk}/close/")
     someone.page.get_by_label("理由").fill("解約")
     someone.page.get_by_label("会社名（上の表記のとおりに入力）").fill("青空商店")
+    with download.value.path().open("rb") as archive:
+        someone.page.get_by_label("最新のアーカイブの閉鎖コード").fill(closing_code(archive))
     someone.tap("閉鎖する")
     someone.is_told("「青空商店」を閉鎖しました。")
     someone.sees_heading("青空商店 閉鎖")

@@ -16,7 +16,7 @@ from attendance.models import NO_SESSION, WorkSession
 from tenants import scope
 from tenants.models import Tenant, TenantStatus
 from tenants.scope import Door, Reach, Scope
-from tests.attendance.test_platform_pages import CREATE, asked, at
+from tests.attendance.test_platform_pages import CREATE, asked, at, closing_code
 from tests.concurrency.racing import all_at_once
 from tests.conftest import MakeUser, own_scope, platform_scope
 from timerecord.core import clock
@@ -95,9 +95,10 @@ def test_no_punch_is_lost_and_none_comes_after_the_closing(
         support.begin(tenant, operator, reason="x", minutes=15)
     looking = Scope(reach=Reach.SUPPORT, door=Door.ADMIN, tenant=tenant.pk, user=operator.pk)
     with scope.enter(looking):
-        export, changes = archives.archive(tenant, clock.now())
+        export, facts = archives.archive(tenant, clock.now())
+        code = closing_code(export.file)
         export.file.close()
-        support.record("export.archive", changes=changes)
+        support.record("export.archive", **facts)
 
     def punches(user: User) -> Callable[[threading.Barrier], bool]:
         def punch(barrier: threading.Barrier) -> bool:
@@ -111,7 +112,7 @@ def test_no_punch_is_lost_and_none_comes_after_the_closing(
         barrier.wait()
         try:
             with scope.enter(platform_scope(operator)):
-                platform.close(tenant)
+                platform.close(tenant, code)
         except TenantError:
             return False
         return True

@@ -56,11 +56,25 @@ def seconds_left(context: Any) -> float:
     return float(context.get_remaining_time_in_millis()) / 1000 - MARGIN_SECONDS
 
 
+def drop_connections() -> None:
+    """Forget this thread's connections to databases, after an OutOfTimeError: the next query makes others.
+
+    Closing them is not enough. What was interrupted at the edge of a transaction may have left the object
+    believing that it is inside of one, and then it never connects again.
+    """
+    for connection in connections.all(initialized_only=True):
+        try:
+            connection.close()
+        except Exception:
+            logger.exception("A connection could not be closed.")
+        del connections[connection.alias]
+
+
 def fitting(application: "WSGIApplication") -> "WSGIApplication":
     """Return the application as Lambda can run it: no answer comes too late, and none is too large.
 
     One that is out of time is undone, and 503 takes its place. What it was doing may have been anything, so
-    its connections to the database are closed. A file that is too large goes by way of S3; where there is
+    its connections to the database are dropped. A file that is too large goes by way of S3; where there is
     no bucket for it, or for anything else, a page says what to do.
     """
 
@@ -69,7 +83,7 @@ def fitting(application: "WSGIApplication") -> "WSGIApplication":
             with time_limit(seconds_left(environ.get("apig_wsgi.context"))):
                 found = _small(application, environ, _ask(application, environ))
         except OutOfTimeError:
-            connections.close_all()
+            drop_connections()
             logger.warning("A request was out of time, and undone.")
             found = _instead(application, environ, Instead.UNAVAILABLE)
         start_response(found.status, found.headers.items())

@@ -22,7 +22,8 @@ def after_answer(request: HttpRequest | None, deed: Deed) -> None:
 
     It runs outside of the request's transaction and scope, whatever the answer was; with ERRANDS_AFTER_ANSWER
     in a thread of its own, for a server that closes the connection waits for what is done before. Deeds take
-    turns there. What one raises is logged.
+    turns there. What one raises is logged. Without it the answer waits, inside the time limit of the request:
+    what takes long has to be left as an errand in its place (accounts/errands.py).
     """
     waiting = WAITING.on(request)
     if waiting is None:
