@@ -10,14 +10,14 @@ import csv
 import datetime as dt
 import io
 import json
-import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from accounts.models import User
 from accounts.people import readable_code
 from accounts.platform import digest
+from attendance.cells import new_file, rewound
 from attendance.exports import Export
 from attendance.models import WorkSession, WorkSessionHistory
 from attendance.platform_reports import changes_of
@@ -27,7 +27,6 @@ from timerecord.core.spreadsheets import safe_cell
 ZIP: Final = "application/zip"
 # How many people's records are in memory at a time.
 CHUNK: Final = 20
-IN_MEMORY: Final = 8 * 1024 * 1024
 
 PEOPLE: Final = ("id", "last_name", "first_name", "username", "email", "role", "status", "created_at")
 SESSIONS: Final = ("id", "user_id", "start_time", "end_time", "end_unknown", "created_at")
@@ -47,8 +46,7 @@ def archive(tenant: Tenant, now: dt.datetime) -> tuple[Export, dict[str, Any]]:
     changes, code = changes_of(tenant.pk), readable_code()
     people = list(User.objects.in_scope().filter(tenant=tenant).order_by("pk").values_list(*PEOPLE))
     ids = [row[0] for row in people]
-    file: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 # closed with the answer
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as parts:
+    with new_file() as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as parts:
         facts = {
             "tenant_uid": tenant.tenant_uid,
             "name": tenant.name,
@@ -61,9 +59,7 @@ def archive(tenant: Tenant, now: dt.datetime) -> tuple[Export, dict[str, Any]]:
         _write(parts, "people.csv", PEOPLE, people)
         _write(parts, "work_sessions.csv", SESSIONS, _sessions(ids))
         _write(parts, "history.csv", HISTORY, _history(ids))
-    size = file.tell()
-    file.seek(0)
-    return Export(f"{tenant.tenant_uid}_{now:%Y%m%d}.zip", ZIP, file, size), {
+    return Export(f"{tenant.tenant_uid}_{now:%Y%m%d}.zip", ZIP, file, rewound(file)), {
         "changes": changes,
         "code_digest": digest(code),
     }

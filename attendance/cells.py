@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime as dt
+import io
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -74,3 +75,10 @@ def new_file() -> Iterator[IO[bytes]]:
     except BaseException:
         file.close()
         raise
+
+
+def rewound(file: IO[bytes]) -> int:
+    """Go back to the beginning; return the size in bytes."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    return size

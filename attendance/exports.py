@@ -44,6 +44,7 @@ from attendance.cells import (
     date_text,
     new_file,
     one_line,
+    rewound,
 )
 from attendance.months import Month
 from attendance.tenant_reports import (
@@ -166,7 +167,7 @@ def tenant_month_csv(
             lines.writerow([letters.cell(value) for value in row])
         text.detach()
     name = _file_name(str(tenant), month, "csv")
-    return Export(name, letters.content_type, file, _rewound(file), letters.replaced)
+    return Export(name, letters.content_type, file, rewound(file), letters.replaced)
 
 
 # --- what the rows have -----------------------------------------------------------------------------------
@@ -281,7 +282,7 @@ def _workbook(
     as_of = _("As of {moment} ({zone})").format(moment=_moment(now, zone), zone=zone.key)
     with new_file() as file:
         workbooks.write(file, title, now, as_of, fill)
-    return Export(name, XLSX, file, _rewound(file))
+    return Export(name, XLSX, file, rewound(file))
 
 
 # --- CSV --------------------------------------------------------------------------------------------------
@@ -372,10 +373,3 @@ def _file_name(name: str, month: Month, ending: str) -> str:
     while len(clean.encode()) > LONGEST_NAME:
         clean = clean[:-1]
     return f"{clean.rstrip(' .') or 'timerecord'}_{month.digits}.{ending}"
-
-
-def _rewound(file: IO[bytes]) -> int:
-    """Go back to the beginning; return the size in bytes."""
-    size = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    return size
