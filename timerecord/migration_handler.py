@@ -160,7 +160,7 @@ def _applied(owner: BaseDatabaseWrapper) -> set[str]:
 def _alone(owner: BaseDatabaseWrapper, wait_seconds: int) -> Iterator[float]:
     """Hold the lock on a connection of its own; yield for how many seconds it was waited for.
 
-    A lock of the session: it outlasts the migrations' transactions, and goes with the connection.
+    A lock of the session: it outlasts the migrations' transactions, and the connection's end is its own.
     """
     started = time.monotonic()
     with psycopg.connect(**_parameters(owner)) as on:
@@ -169,7 +169,12 @@ def _alone(owner: BaseDatabaseWrapper, wait_seconds: int) -> Iterator[float]:
             on.execute(f"SET {name} = {value}")
         if on.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchone() != (True,):
             _wait_for_lock(on, wait_seconds)
-        yield time.monotonic() - started
+        try:
+            yield time.monotonic() - started
+        finally:
+            # Said here: the server notices only some time after our answer that a connection was closed.
+            with contextlib.suppress(psycopg.Error):
+                on.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
 
 
 def _wait_for_lock(on: psycopg.Connection[Any], seconds: int) -> None:
