@@ -10,7 +10,7 @@ import datetime as dt
 import enum
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from django.conf import settings
@@ -31,6 +31,7 @@ from accounts.models import Role, User, UserStatus
 from accounts.querysets import UserQuerySet, normalise_email
 from accounts.tokens import Purpose
 from tenants import scope
+from tenants.changes import to_store
 from tenants.models import Tenant
 from tenants.scope import Door, Reach, Scope
 from timerecord.core.afterwards import after_answer
@@ -82,14 +83,6 @@ class PersonError(Exception):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.value)
         self.problem = problem
-
-
-class ChangedMeanwhileError(PersonError):
-    """What was to be changed is not what the page showed any more. `present` has it by fields."""
-
-    def __init__(self, present: Mapping[str, str]) -> None:
-        super().__init__(Problem.CHANGED_MEANWHILE)
-        self.present = present
 
 
 @dataclasses.dataclass(frozen=True)
@@ -280,9 +273,8 @@ def change(user: User, said: Person, *, seen: Person) -> None:
     So what somebody else changed meanwhile stays, unless it is the same thing: ChangedMeanwhileError. Also
     PersonError, AddressTakenError. The old address is told of the new one; a link that went there is void.
     """
-    before = dataclasses.asdict(seen)
-    changed = {name: value for name, value in dataclasses.asdict(said).items() if value != before[name]}
-    if "role" in changed:
+    before, after = dataclasses.asdict(seen), dataclasses.asdict(said)
+    if after["role"] != before["role"]:
         _look_at_oneself(user)
         _keep_an_admin(user)
         sessions.forget_ended(user)
@@ -290,10 +282,7 @@ def change(user: User, said: Person, *, seen: Person) -> None:
     present = {
         name: value or "" for name, value in row.select_for_update(no_key=True).values(*before).get().items()
     }
-    moved = {name: present[name] for name in changed if present[name] not in (before[name], changed[name])}
-    if moved:
-        raise ChangedMeanwhileError(moved)
-    if changed:
+    if changed := to_store(after, seen=before, present=present):
         with unless_taken():
             row.update(**changed)
     if changed.get("email", present["email"]) != present["email"]:

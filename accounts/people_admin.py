@@ -24,7 +24,7 @@ from accounts.account_actions import AddressTakenError
 from accounts.account_forms import NO_MAIL, too_many
 from accounts.admin_site import acting, tenant_of, tenant_site
 from accounts.models import AuditEvent, Role, User
-from accounts.people import ChangedMeanwhileError, FirstPassword, Person, PersonError, Problem, State
+from accounts.people import FirstPassword, Person, PersonError, Problem, State
 from accounts.people_forms import (
     BY_MAIL,
     BY_PASSWORD,
@@ -48,6 +48,7 @@ from tenants.admin import (
     focus_error,
     tag,
 )
+from tenants.changes import ChangedMeanwhileError, say_present
 from tenants.models import Tenant
 from timerecord.core import clock
 from timerecord.core.admin import Text
@@ -92,20 +93,12 @@ class MovedOnError(RefusedError):
     """What somebody else has changed since the page was shown, said at each field that it concerns."""
 
     def __init__(self, error: ChangedMeanwhileError) -> None:
-        super().__init__(PROBLEMS[error.problem])
+        super().__init__(PROBLEMS[Problem.CHANGED_MEANWHILE])
         self.present = error.present
 
     def add_to(self, form: forms.BaseForm) -> None:
         """Have the form say how things stand, and take that for what its page showed from now on."""
-        data: Any = form.data
-        shown = {form.add_initial_prefix(name): value for name, value in self.present.items()}
-        form.data = {**data.dict(), **shown}
-        for name, value in self.present.items():
-            text = _(
-                "Somebody else has changed this in the meantime: it is “%(value)s” now. If yours is right "
-                "all the same, please save it once more."
-            )
-            form.add_error(name, str(text) % {"value": Role(value).label if name == "role" else value})
+        say_present(form, self.present)
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from accounts.models import Role, RoleCode, User
 from accounts.people import Person
 from tenants import scope
 from tenants.admin import DateInput
+from tenants.changes import remember_shown, shown
 from timerecord.core import clock
 
 if TYPE_CHECKING:
@@ -70,8 +71,7 @@ class PersonForm(UserForm):
             self.fields["email"].widget.attrs["placeholder"] = _("none yet")
             self.initial["email"] = ""
         if self.instance.pk:
-            for name in self.Meta.fields:  # so that it can be told what was changed since
-                self.fields[name].show_hidden_initial = True
+            remember_shown(self, self.Meta.fields)
         if self.instance.pk == scope.current().user:
             self.fields["role"].disabled = True
             self.fields["role"].help_text = _("Nobody changes their own role: another admin can.")
@@ -81,12 +81,9 @@ class PersonForm(UserForm):
 
     @property
     def seen(self) -> Person:
-        """What the page showed; who sends a form without that is taken to have seen what there is now."""
-        shown = {
-            name: self.data.get(self.add_initial_prefix(name), self.initial.get(name)) or ""
-            for name in self.Meta.fields
-        }
-        return Person(**{**shown, "email": shown["email"] or self.made_up})
+        """What the page showed."""
+        seen = shown(self, self.Meta.fields)
+        return Person(**{**seen, "email": seen["email"] or self.made_up})
 
     def clean_email(self) -> str:
         """Return the address; where none is given, the one that was made up stays."""

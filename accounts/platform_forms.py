@@ -11,7 +11,7 @@ from accounts.account_forms import AddressField, family_name, given_name
 from accounts.people import Person
 from accounts.support import MINUTES
 from tenants.admin import ReasonField
-from tenants.forms import SettingsForm
+from tenants.forms import TenantForm
 from tenants.models import Tenant, new_tenant_uid
 
 UID_SALT: Final = "accounts.platform.uid"
@@ -19,7 +19,7 @@ UID_SALT: Final = "accounts.platform.uid"
 UID_SECONDS: Final = 24 * 60 * 60
 
 
-class CreateForm(SettingsForm):
+class CreateForm(TenantForm):
     """A new tenant and its first admin. It knows the uid of the tenant from the start: sent twice, one."""
 
     language = forms.ChoiceField(

@@ -14,8 +14,9 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.admin_site import tenant_of, tenant_site
 from accounts.models import Role, User, UserStatus
-from tenants.actions import change_settings
-from tenants.admin import SEE_OTHER
+from tenants.actions import Settings, change_settings, settings_to_store
+from tenants.admin import SEE_OTHER, focus_error
+from tenants.changes import ChangedMeanwhileError, say_present
 from tenants.forms import SettingsForm, offset_of
 from tenants.models import Tenant
 from timerecord.core import clock
@@ -30,14 +31,21 @@ def settings_page(request: HttpRequest) -> HttpResponse:
     tenant = tenant_of(request)
     form = SettingsForm(tenant, request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
-        zone = form.cleaned_data["time_zone"]
-        if zone not in (tenant.time_zone, request.POST.get(CONFIRMED)):
-            return _question(request, form, tenant)
-        if change_settings(tenant, **form.cleaned_data):
-            messages.success(request, _("The settings are changed."))
+        said, seen = form.said, form.seen
+        try:
+            zone = settings_to_store(said, seen=seen, present=Settings.of(tenant)).get("time_zone")
+            if zone not in (None, request.POST.get(CONFIRMED)):
+                return _question(request, form, tenant)
+            changed = change_settings(tenant, said, seen=seen)
+        except ChangedMeanwhileError as error:
+            say_present(form, error.present)
+            focus_error(form)
         else:
-            messages.info(request, _("Nothing was changed."))
-        return HttpResponseRedirect(reverse("admin:settings"), status=SEE_OTHER)
+            if changed:
+                messages.success(request, _("The settings are changed."))
+            else:
+                messages.info(request, _("Nothing was changed."))
+            return HttpResponseRedirect(reverse("admin:settings"), status=SEE_OTHER)
     active = User.objects.in_scope().filter(status=UserStatus.ACTIVE)
     context = {
         "title": _("Settings"),

@@ -1,33 +1,51 @@
 """What is changed of a tenant itself. A trigger records it: docs/adr/0009-history.md."""
 
+import dataclasses
+from typing import Self
+
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
+from tenants.changes import to_store
 from tenants.models import LEAST_RETENTION_MONTHS, MOST_RETENTION_MONTHS, Tenant, validate_time_zone
 
 
-def change_settings(
-    tenant: Tenant, *, name: str, contact_email: str | None, time_zone: str
-) -> frozenset[str]:
-    """Store what a tenant is called, where it is written to, and where its days begin and end.
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a tenant's admins decide: its name, where it is written to, in whose zone days begin and end."""
 
-    Return the columns that were changed; those of another admin who changed something meanwhile stay as they
-    are, unless they are named here with other values. No record is changed by another zone: all are instants,
-    of which work dates are made anew wherever they are shown. In the caller's scope and transaction.
-    Tenant.DoesNotExist for one that is not in scope, ValidationError for a zone that there is not.
+    name: str
+    contact_email: str
+    time_zone: str
+
+    @classmethod
+    def of(cls, tenant: Tenant) -> Self:
+        """Return those of a tenant; what it has not is empty."""
+        return cls(tenant.name or "", tenant.contact_email or "", tenant.time_zone)
+
+
+def settings_to_store(said: Settings, *, seen: Settings, present: Settings) -> dict[str, str]:
+    """Return by name which settings are to be stored: tenants.changes.to_store, with its errors.
+
+    ValidationError for a zone that there is not.
     """
-    validate_time_zone(time_zone)
-    said = {"name": name, "contact_email": contact_email or None, "time_zone": time_zone}
+    validate_time_zone(said.time_zone)
+    asdict = dataclasses.asdict
+    return to_store(asdict(said), seen=asdict(seen), present=asdict(present))
+
+
+def change_settings(tenant: Tenant, said: Settings, *, seen: Settings) -> frozenset[str]:
+    """Store which settings somebody said otherwise than their page showed. Return their names.
+
+    No record is changed by another zone: all are instants, of which work dates are made anew wherever they
+    are shown. In the caller's scope and transaction. Tenant.DoesNotExist for one that is not in scope; also
+    the errors of `settings_to_store`.
+    """
     # NO KEY: what only refers to the tenant, such as a registration, does not wait.
     stored = Tenant.objects.in_scope().select_for_update(no_key=True).get(pk=tenant.pk)
-    changed = {
-        column: value
-        for column, value in said.items()
-        if value != getattr(tenant, column) and value != getattr(stored, column)
-    }
-    for column, value in changed.items():
-        setattr(stored, column, value)
-        setattr(tenant, column, value)
+    changed = settings_to_store(said, seen=seen, present=Settings.of(stored))
+    for name, value in changed.items():
+        setattr(stored, name, value or None)
     if changed:
         stored.save(update_fields=list(changed))
     return frozenset(changed)

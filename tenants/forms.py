@@ -1,11 +1,16 @@
 """The settings of a tenant."""
 
+import dataclasses
 import zoneinfo
 from typing import Any, Final
 
 from django import forms
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from tenants.actions import Settings
+from tenants.changes import remember_shown, shown
 from tenants.models import DEFAULT_ZONE, Tenant
 from timerecord.core import clock
 from timerecord.core.admin import Text
@@ -66,7 +71,7 @@ def zone_choices(present: str) -> list[tuple[Text, Choices]]:
     return [(_("Often chosen"), usual), (_("All time zones"), others)]
 
 
-class SettingsForm(forms.Form):
+class TenantForm(forms.Form):
     """What a tenant is called, where it is written to, where its days begin and end."""
 
     name = forms.CharField(
@@ -84,8 +89,7 @@ class SettingsForm(forms.Form):
     )
 
     def __init__(self, tenant: Tenant, data: Any = None) -> None:
-        columns = ("name", "contact_email", "time_zone")
-        super().__init__(data, initial={column: getattr(tenant, column) for column in columns})
+        super().__init__(data, initial=dataclasses.asdict(Settings.of(tenant)))
         self.label_suffix = ""
         self.fields["time_zone"] = forms.ChoiceField(
             label=_("Time zone"),
@@ -103,3 +107,29 @@ class SettingsForm(forms.Form):
     def clean_name(self) -> str:
         """Return the name on one line: mails bear it, in their subject too."""
         return " ".join(self.cleaned_data["name"].split())
+
+
+class SettingsForm(TenantForm):
+    """The same of a tenant that there is, by somebody who is not the only one to change it."""
+
+    def __init__(self, tenant: Tenant, data: Any = None) -> None:
+        super().__init__(tenant, data)
+        remember_shown(self, self.fields)
+
+    @property
+    def seen(self) -> Settings:
+        """What the page showed."""
+        return Settings(**shown(self, self.fields))
+
+    @property
+    def said(self) -> Settings:
+        """What a valid form says."""
+        return Settings(**self.cleaned_data)
+
+    def hidden(self) -> SafeString:
+        """Return all that the form says, and what its page showed, without showing it again."""
+        said = [(field.html_name, field.value() or "") for field in self]
+        seen = [
+            (self.add_initial_prefix(name), value) for name, value in dataclasses.asdict(self.seen).items()
+        ]
+        return format_html_join("", '<input type="hidden" name="{}" value="{}">', said + seen)

@@ -1,5 +1,7 @@
 """The settings of a tenant: what its admin changes, and the question before the days begin elsewhere."""
 
+import dataclasses
+
 import pytest
 import time_machine
 from django.core.exceptions import ValidationError
@@ -7,15 +9,17 @@ from django.test import Client
 
 from accounts.models import AuditEvent, Role, User
 from tenants import scope
-from tenants.actions import change_settings
+from tenants.actions import Settings, change_settings
+from tenants.changes import ChangedMeanwhileError
 from tenants.models import Tenant
 from tenants.scope import Door, Reach, Scope
 from tests.conftest import MakeUser, japan
-from tests.html import Page, text_of
+from tests.html import Page, fields_of, text_of
 
 pytestmark = pytest.mark.django_db
 
 SETTINGS = "/admin/settings/"
+SEEN = Settings(name="青空商店", contact_email="", time_zone="Asia/Tokyo")
 
 
 @pytest.fixture(autouse=True)
@@ -140,12 +144,7 @@ class TestAnotherTimeZone:
 
     def test_its_button_stores_all_that_was_said(self, office: Client, tenant: Tenant) -> None:
         question = sent(office, name="青空製作所", time_zone="America/New_York")
-        data = {
-            e.get("name", ""): e.get("value", "")
-            for e in question.all(".//main//form//input")
-            if e.get("name") != "csrfmiddlewaretoken"
-        }
-        page = Page(office.post(SETTINGS, data, follow=True))
+        page = Page(office.post(SETTINGS, fields_of(question), follow=True))
         assert page.messages == ["The settings are changed."]
         tenant.refresh_from_db()
         assert (tenant.name, tenant.time_zone) == ("青空製作所", "America/New_York")
@@ -174,24 +173,90 @@ class TestAnotherTimeZone:
         assert tenant.time_zone == "Asia/Tokyo"
 
 
+class TestTwoAdminsAtOnce:
+    """Each has a page with a form, and both save."""
+
+    def test_what_this_one_did_not_touch_stays_as_the_other_left_it(
+        self, office: Client, tenant: Tenant
+    ) -> None:
+        form = fields_of(Page(office.get(SETTINGS)))
+        Tenant.objects.filter(pk=tenant.pk).update(
+            contact_email="new@example.com", time_zone="America/New_York"
+        )
+        page = Page(office.post(SETTINGS, {**form, "name": "青空製作所"}, follow=True))
+        assert page.messages == ["The settings are changed."]
+        tenant.refresh_from_db()
+        assert (tenant.name, tenant.contact_email, tenant.time_zone) == (
+            "青空製作所",
+            "new@example.com",
+            "America/New_York",
+        )
+
+    def test_who_changes_the_same_thing_is_told(self, office: Client, tenant: Tenant) -> None:
+        form = {
+            **fields_of(Page(office.get(SETTINGS))),
+            "name": "青空製作所",
+            "contact_email": "a@example.com",
+        }
+        Tenant.objects.filter(pk=tenant.pk).update(name="青空工業")
+        refused = Page(office.post(SETTINGS, form))
+        assert text_of(refused.root.find(".//div[@id='id_name_error']")) == (
+            "Somebody else has changed this in the meantime: it is “青空工業” now. If yours is right all the "
+            "same, please save it once more."
+        )
+        tenant.refresh_from_db()
+        assert (tenant.name, tenant.contact_email) == ("青空工業", None)
+        # Sent once more, it counts: by then the page has shown it.
+        again = Page(office.post(SETTINGS, fields_of(refused), follow=True))
+        assert again.messages == ["The settings are changed."]
+        tenant.refresh_from_db()
+        assert (tenant.name, tenant.contact_email) == ("青空製作所", "a@example.com")
+
+    def test_another_zone_meanwhile_is_told_before_the_question_and_after_it(
+        self, office: Client, tenant: Tenant
+    ) -> None:
+        form = {**fields_of(Page(office.get(SETTINGS))), "time_zone": "Asia/Seoul"}
+        question = Page(office.post(SETTINGS, form))
+        assert question.heading == "Another time zone?"
+        Tenant.objects.filter(pk=tenant.pk).update(time_zone="UTC")
+        for sent_in in (form, fields_of(question)):
+            page = Page(office.post(SETTINGS, sent_in))
+            said = text_of(page.root.find(".//div[@id='id_time_zone_error']"))
+            assert "it is “UTC" in said
+        tenant.refresh_from_db()
+        assert tenant.time_zone == "UTC"
+        # Who insists is asked again, from what there is now.
+        question = Page(office.post(SETTINGS, fields_of(page)))
+        assert [total[:10] for total in question.totals] == ["UTC (UTC+0", "Asia/Seoul"]
+        assert Page(office.post(SETTINGS, fields_of(question), follow=True)).messages == [
+            "The settings are changed."
+        ]
+
+
 class TestTheAction:
+    def test_the_same_thing_is_not_overwritten(self, admin: User, tenant: Tenant) -> None:
+        Tenant.objects.filter(pk=tenant.pk).update(name="青空工業")
+        with scope.enter(of_tenant(admin)), pytest.raises(ChangedMeanwhileError) as error:
+            change_settings(tenant, dataclasses.replace(SEEN, name="青空製作所"), seen=SEEN)
+        assert error.value.present == {"name": "青空工業"}
+
     def test_what_another_admin_changed_meanwhile_stays(self, admin: User, tenant: Tenant) -> None:
         Tenant.objects.filter(pk=tenant.pk).update(contact_email="new@example.com")
         with scope.enter(of_tenant(admin)):
-            changed = change_settings(tenant, name="青空製作所", contact_email=None, time_zone="Asia/Tokyo")
+            changed = change_settings(tenant, dataclasses.replace(SEEN, name="青空製作所"), seen=SEEN)
         assert changed == {"name"}
         tenant.refresh_from_db()
         assert (tenant.name, tenant.contact_email) == ("青空製作所", "new@example.com")
 
     def test_no_other_tenant(self, admin: User, tenant: Tenant, other_tenant: Tenant) -> None:
         with scope.enter(of_tenant(admin)), pytest.raises(Tenant.DoesNotExist):
-            change_settings(other_tenant, name="mine", contact_email=None, time_zone="Asia/Tokyo")
+            change_settings(other_tenant, dataclasses.replace(SEEN, name="mine"), seen=SEEN)
         other_tenant.refresh_from_db()
         assert other_tenant.name == "港工業"
 
     def test_no_zone_that_there_is_not(self, admin: User, tenant: Tenant) -> None:
         with scope.enter(of_tenant(admin)), pytest.raises(ValidationError):
-            change_settings(tenant, name="x", contact_email=None, time_zone="Asia/Edo")
+            change_settings(tenant, dataclasses.replace(SEEN, time_zone="Asia/Edo"), seen=SEEN)
 
 
 def test_a_scope_of_ones_own_reaches_the_own_tenant(employee: User, other_tenant: Tenant) -> None:
