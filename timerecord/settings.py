@@ -150,6 +150,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     # Inside of what sets headers, outside of what asks the store of sessions.
     "timerecord.core.instead.InsteadMiddleware",
+    "timerecord.core.health.AliveMiddleware",
     "timerecord.core.sessions.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",

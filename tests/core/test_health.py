@@ -6,16 +6,24 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
+from tests.conftest import MakeUser
 from tests.dynamodb import Wire
 from timerecord.aws import client as dynamodb_client
 
 
-@pytest.mark.parametrize("method", ["get", "head"])
-def test_alive_touches_nothing(client: Client, session_store: str, db: None, method: str) -> None:
+@pytest.mark.parametrize("is_signed_in", [False, True])
+@pytest.mark.parametrize("method", ["get", "head", "post"])
+def test_alive_touches_nothing(
+    client: Client, session_store: str, make_user: MakeUser, method: str, is_signed_in: bool
+) -> None:
+    user = make_user(must_change_password=True)
+    if is_signed_in:
+        client.force_login(user)
+        assert client.get("/").status_code == 302  # who has to change it is led there from everywhere
     wire = Wire(dynamodb_client.dynamodb()) if session_store == "dynamodb" else None
     with CaptureQueriesContext(connection) as queries:
         response = getattr(client, method)("/healthz")
-    assert (response.status_code, len(queries)) == (200, 0)
+    assert (response.status_code, len(queries)) == (405 if method == "post" else 200, 0)
     assert wire is None or wire.take() == []
     assert not response.cookies
     assert "no-store" in response["Cache-Control"]

@@ -7,6 +7,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.db import Error as DatabaseFailure
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -14,6 +15,20 @@ from timerecord.core import sessions
 from timerecord.core.sessions import StoreUnavailableError
 
 logger = logging.getLogger(__name__)
+
+
+class AliveMiddleware:
+    """Has whoever asks whether the process lives told by it alone, whatever their session is.
+
+    To be placed outside of what looks at sessions and the database.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer as usual if it is about anything else."""
+        return alive(request) if request.path == reverse("alive") else self.get_response(request)
 
 
 @login_not_required
