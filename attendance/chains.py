@@ -56,9 +56,12 @@ LINKS = f"""
         FROM purges
         WHERE (
             (after #>> '{{rule,months}}')::integer >= {LEAST_RETENTION_MONTHS}
-            -- The zone's offset can differ between then and now.
-            AND edge <= at - make_interval(months => (after #>> '{{rule,months}}')::integer)
-                + interval '1 day'
+            -- A day more: a later edition of the zones can have another offset.
+            AND edge <= interval '1 day' + CASE
+                WHEN after #>> '{{rule,zone}}' IN (SELECT name FROM pg_timezone_names)
+                THEN retention_edge(at, after #>> '{{rule,zone}}', (after #>> '{{rule,months}}')::integer)
+                ELSE at - make_interval(months => (after #>> '{{rule,months}}')::integer)
+            END
             AND (after ->> 'rows')::bigint = (
                 SELECT coalesce(sum(gaps.last - gaps.first + 1), 0)
                 FROM gaps WHERE gaps.user_id = purges.user_id AND gaps.told_by = purges.seq

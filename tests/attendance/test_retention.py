@@ -585,6 +585,29 @@ def test_whatever_was_not_purged_is_missed(
     assert [line.split(": ")[1] for line in found()][:1] == [said]
 
 
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "Pacific/Kiritimati", "Pacific/Pago_Pago", "Europe/London"])
+def test_a_purge_on_the_first_of_any_month_is_an_honest_one(
+    old_and_young: object, employee: User, owner: On, zone: str
+) -> None:
+    """Also where months are not of one length: on 1 March in Japan, it is February elsewhere."""
+    confirmed()
+    for year, month in ((2035, 3), (2036, 3), (2035, 1), (2035, 10), (2035, 12)):
+        moment = dt.datetime(year, month, 1, 0, 1, tzinfo=zoneinfo.ZoneInfo(zone))
+        for months in (36, 37, 42, 66):
+            for days, said in ((0, []), (2, ["it tells of a removal that the retention does not allow"])):
+                owner.execute(
+                    """
+                    UPDATE work_session_history SET at = %(at)s, after = jsonb_set(after, '{rule}',
+                        jsonb_build_object('months', %(months)s::integer, 'zone', %(zone)s::text, 'edge',
+                            utc_text(retention_edge(%(at)s, %(zone)s, %(months)s) + %(more)s)))
+                    WHERE operation = 'purge'
+                    """,
+                    {"at": moment, "months": months, "zone": zone, "more": dt.timedelta(days=days)},
+                )
+                rewrite_after_purge(owner, employee)
+                assert [line.split(": ")[1] for line in found()] == said
+
+
 # A checkpoint that the owner of the database wrote, with digests as they should be, over rows taken away.
 FAKE = """
     WITH taken AS (
