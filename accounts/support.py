@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from django.db import connection
+from django.db import DatabaseError, connection, transaction
 
 from accounts.models import SupportAccess, User
 from accounts.querysets import StatementNow, SupportAccessQuerySet
@@ -56,16 +56,28 @@ def live_of(tenant: Tenant) -> SupportAccessQuerySet:
 def reading(tenant: Tenant, user: User, *, what: str, **details: Any) -> Iterator[SupportAccess]:
     """Do everything inside in the scope of an access that lasts, and leave a trace of it in the tenant.
 
-    `what` is the kind of the event: `access.month`, `export.archive`. NoAccessError where none lasts.
+    `what` is the kind of the event: `access.month`, `export.archive`. NoAccessError where none lasts to the
+    end, for from when it is over rows are missing; nothing that was done inside is left then.
     """
     access = live_of(tenant).filter(user=user).last()
     if access is None:
         raise NoAccessError
-    with scope.enter(
-        scope.current().replace(reach=Reach.SUPPORT, door=Door.ADMIN, tenant=tenant.pk, reason=access.reason)
-    ):
-        record(what, **details)
-        yield access
+    inside = scope.current().replace(
+        reach=Reach.SUPPORT, door=Door.ADMIN, tenant=tenant.pk, reason=access.reason
+    )
+    # One that is over does not begin again: if it lasts afterwards, it lasted all the while.
+    lasting = live_of(tenant).filter(pk=access.pk)
+    try:
+        with transaction.atomic():
+            with scope.enter(inside):
+                record(what, **details)
+                yield access
+            if not lasting.exists():
+                raise NoAccessError
+    except DatabaseError as refused:  # an event, for one, by whom it shows nothing any more
+        if lasting.exists():
+            raise
+        raise NoAccessError from refused
 
 
 def record(kind: str, **details: Any) -> None:

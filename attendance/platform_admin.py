@@ -598,12 +598,15 @@ def support_employee_page(request: HttpRequest, tenant_id: int, user_id: int, mo
 @platform_site.page("support/<int:tenant_id>/archive.zip", name="support_archive")
 @require_safe
 def support_archive(request: HttpRequest, tenant_id: int) -> HttpResponse | FileResponse:
-    """Return everything that is recorded of a tenant, as one file."""
+    """Return the tenant's people, work sessions and history; for what is not in it see `archives`."""
     tenant = _tenant(tenant_id)
-    try:
-        with support.reading(tenant, acting(request), what="access.archive"):
-            export, facts = archives.archive(tenant, clock.now())
-            support.record("export.archive", file=export.name, **facts)
-            return export.response()
-    except NoAccessError:
-        return _over(request, tenant)
+    with contextlib.ExitStack() as unless_handed_over:
+        try:
+            with support.reading(tenant, acting(request), what="access.archive"):
+                export, facts = archives.archive(tenant, clock.now())
+                unless_handed_over.callback(export.file.close)
+                support.record("export.archive", file=export.name, **facts)
+        except NoAccessError:
+            return _over(request, tenant)
+        unless_handed_over.pop_all()
+        return export.response()

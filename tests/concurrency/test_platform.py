@@ -2,7 +2,8 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -18,7 +19,7 @@ from tenants.models import Tenant, TenantStatus
 from tenants.scope import Door, Reach, Scope
 from tests.attendance.test_platform_pages import CREATE, asked, at, closing_code
 from tests.concurrency.racing import all_at_once
-from tests.conftest import MakeUser, own_scope, platform_scope
+from tests.conftest import MakeSession, MakeUser, own_scope, platform_scope
 from timerecord.core import clock
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -124,3 +125,37 @@ def test_no_punch_is_lost_and_none_comes_after_the_closing(
     assert WorkSession.objects.count() == sum(clocked_in)
     assert not (is_closed and any(clocked_in))
     assert is_closed or any(clocked_in)
+
+
+@pytest.mark.parametrize("is_another_begun", [False, True])
+def test_no_archive_through_an_access_that_ends_meanwhile(
+    operator: User,
+    tenant: Tenant,
+    make_session: MakeSession,
+    monkeypatch: pytest.MonkeyPatch,
+    is_another_begun: bool,
+) -> None:
+    """From when it is over, rows are missing, and the next one does not bring them back."""
+    make_session("2026-11-02 09:00", "2026-11-02 17:30")
+    with scope.enter(platform_scope(operator)):
+        access = support.begin(tenant, operator, reason="x", minutes=15)
+    read = archives._sessions
+
+    def in_another_request(do: Callable[[], object]) -> None:
+        def wanted(_barrier: threading.Barrier) -> None:
+            with scope.enter(platform_scope(operator)):
+                do()
+
+        all_at_once([wanted])
+
+    def end_before_reading(ids: list[int]) -> Iterator[Sequence[Any]]:
+        in_another_request(lambda: support.end(access))
+        assert list(read(ids)) == []
+        if is_another_begun:
+            in_another_request(lambda: support.begin(tenant, operator, reason="y", minutes=15))
+        return iter([])
+
+    monkeypatch.setattr(archives, "_sessions", end_before_reading)
+    answer = signed_in(operator).get(f"/platform/support/{tenant.pk}/archive.zip")
+    assert (answer.status_code, answer["Location"]) == (303, at(tenant, "access"))
+    assert not AuditEvent.objects.filter(kind__in=["access.archive", "export.archive"]).exists()
