@@ -28,6 +28,8 @@ FIRST_PAUSE: Final = dt.timedelta(minutes=5)
 AT_ONCE: Final = 20
 # One's own, and one that was left over: while mails time out, no worker is kept for long.
 AFTER_ONE_ANSWER: Final = 2
+# As when the mail server is gone: each further one would take its time-out, and one of its tries.
+FAILURES_IN_A_ROW: Final = 5
 
 logger = logging.getLogger(__name__)
 
@@ -66,28 +68,33 @@ def leave_all(kind: Kind, details: Iterable[dict[str, Any]]) -> None:
     Errand.objects.bulk_create(Errand(kind=kind, details=each) for each in details)
 
 
-def soon(request: HttpRequest | None) -> None:
+def soon(request: HttpRequest | None, most: int = AFTER_ONE_ANSWER) -> None:
     """Do what waits after the answer to this request, unless the settings leave it to `housekeeping`."""
     if settings.ERRANDS_AFTER_ANSWER:
-        after_answer(request, lambda: do_waiting(AFTER_ONE_ANSWER, newest_first=True))
+        after_answer(request, lambda: do_waiting(most, newest_first=True))
 
 
 def do_waiting(most: int = AT_ONCE, *, newest_first: bool = False) -> int:
-    """Do what is due, the oldest first, so many errands at most; return how many there were.
+    """Do what is due, the oldest first, so many errands at most; return how many were tried.
 
     Invitations come last: a thousand of them, good for days, hold up no link that is good for minutes.
 
     With `newest_first` one is the last that was left: where each that leaves one does so, each of theirs is
     done by one of them, however many wait from before.
 
-    What fails is logged, and tried again up to MAX_TRIES times, after longer and longer pauses.
-    Any number may do so at once: each errand is one's at a time.
+    What fails is logged, and tried again up to MAX_TRIES times, after longer and longer pauses; after some
+    failures in a row, the others are left for later. Any number may do so at once: each errand is one's at a
+    time.
     """
+    failures = 0
     for number in range(most):
         errand = _claim(by=("-pk",) if newest_first and number == 0 else OLDEST_FIRST)
         if errand is None:
             return number
-        _do(errand)
+        failures = 0 if _do(errand) else failures + 1
+        if failures == FAILURES_IN_A_ROW:
+            logger.error("%s errands in a row failed: the others wait.", failures)
+            return number + 1
     return most
 
 
@@ -103,16 +110,20 @@ def _claim(by: Sequence[str | OrderBy]) -> Errand | None:
         return errand
 
 
-def _do(errand: Errand) -> None:
+def _do(errand: Errand) -> bool:
+    """Do one, and say whether it is done."""
+    is_done = False
     try:
         doer: Doer = import_string(DOERS[Kind(errand.kind)])
         message = doer(errand.details)
         if message is not None:
             message.send()
+        is_done = True
     except Exception:
         # Without the mail's text: it carries a link.
         logger.exception("The errand %s failed, try %s of %s.", errand.kind, errand.tries, MAX_TRIES)
         if errand.tries < MAX_TRIES:
-            return
+            return False
     with scope.everything("what was done for somebody"):
         Errand.objects.filter(pk=errand.pk).delete()
+    return is_done

@@ -4,18 +4,15 @@ Each function works in the caller's scope, which reaches the tenant and names wh
 transaction. Locks are taken in one order: the tenant's admins by id, another user's row, a token's.
 """
 
-import contextlib
 import dataclasses
 import datetime as dt
 import enum
-import logging
 import secrets
 from collections.abc import Sequence
 from typing import Any, Final
 
-from django.conf import settings
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password
-from django.core.mail import EmailMessage, get_connection
+from django.core.mail import EmailMessage
 from django.db import models
 from django.db.models import Case, F, Value, When
 from django.http import HttpRequest
@@ -34,15 +31,11 @@ from tenants import scope
 from tenants.changes import to_store
 from tenants.models import Tenant
 from tenants.scope import Door, Reach, Scope
-from timerecord.core.afterwards import after_answer
 
 INVITATION_SECONDS: Final = 7 * 24 * 60 * 60
 PASSWORD_LINK_SECONDS: Final = 24 * 60 * 60
 # Without what is mistaken for something else: 31 characters, so 16 of them are 79 bits.
 READABLE: Final = "abcdefghjkmnpqrstuvwxyz23456789"
-FAILURES_IN_A_ROW: Final = 5
-
-logger = logging.getLogger(__name__)
 
 
 class State(models.TextChoices):
@@ -200,60 +193,24 @@ def _link(user: User, seconds: int) -> dict[str, object]:
 def mail_invitations(request: HttpRequest, users: Sequence[User]) -> None:
     """Have invitations mailed to all of these, once what is done here is committed and nobody waits.
 
-    After the answer; where nothing lives on after one, by `housekeeping`: many mails would take longer than
-    the request may, which would then be told as one that failed.
+    An errand for each: many mails would take longer than the request may, which would then be told as failed;
+    and what fails with one keeps back no other, and is tried again.
     """
-    by, language = scope.current(), get_language()
-    if settings.ERRANDS_AFTER_ANSWER:
-        ids = [user.pk for user in users]
-        after_answer(request, lambda: send_invitations(ids, by, language))
-        return
-    asked = dataclasses.asdict(by)
-    with scope.enter(by.replace(reach=Reach.ALL, reason="what waits to be done for somebody")):
+    by, language = dataclasses.asdict(scope.current()), get_language()
+    with scope.enter(scope.current().replace(reach=Reach.ALL, reason="what waits to be done for somebody")):
         errands.leave_all(
-            Kind.INVITATION, [{"user": user.pk, "by": asked, "language": language} for user in users]
+            Kind.INVITATION, [{"user": user.pk, "by": by, "language": language} for user in users]
         )
+    errands.soon(request, len(users))
 
 
 def invitation_mail(details: dict[str, Any]) -> EmailMessage | None:
-    """Return the mail with a link to somebody who was invited, in the scope of who did it, or None."""
-    asked = details["by"]
-    by = Scope(**{**asked, "reach": Reach(asked["reach"]), "door": Door(asked["door"])})
-    return _invitation(details["user"], by, details["language"])
+    """Return the mail with a link to somebody who was invited, in the scope of who did it.
 
-
-def send_invitations(user_ids: Sequence[int], by: Scope, language: str | None) -> None:
-    """Mail invitations to those of these who have no password yet, over one connection while it holds.
-
-    To be called when the answer is out, outside of any scope; `by` is the scope of who invited them. Each has
-    a transaction of their own, so nothing that fails with one keeps back another, and no two wait for each
-    other's rows. What cannot be sent is logged, and their state says that they are still invited; after some
-    failures in a row the mail server is taken for gone.
+    None for somebody who needs no link any more.
     """
-    connection, failures, sent = get_connection(), 0, 0
-    for user_id in user_ids:
-        try:
-            if message := _invitation(user_id, by, language):
-                connection.open()
-                connection.send_messages([message])
-                sent += 1
-            failures = 0
-        except Exception:  # the next one may fare better
-            logger.exception("An invitation could not be sent, to user %s.", user_id)
-            failures += 1
-            with contextlib.suppress(Exception):
-                connection.close()
-            connection = get_connection()
-        if failures == FAILURES_IN_A_ROW:
-            logger.error("No more invitations are sent: %s of %s went out.", sent, len(user_ids))
-            break
-    with contextlib.suppress(Exception):
-        connection.close()
-
-
-def _invitation(user_id: int, by: Scope, language: str | None) -> EmailMessage | None:
-    """Return the mail with a link; None for somebody who needs none."""
-    with scope.enter(by):
+    asked, user_id = details["by"], details["user"]
+    with scope.enter(Scope(**{**asked, "reach": Reach(asked["reach"]), "door": Door(asked["door"])})):
         tokens.lock_user(user_id)
         user = User.objects.in_scope().with_tenant().filter(pk=user_id).first()
         if (
@@ -264,7 +221,7 @@ def _invitation(user_id: int, by: Scope, language: str | None) -> EmailMessage |
         ):
             return None
         link = _link(user, INVITATION_SECONDS)
-        return mail.render(user.email, "invitation", link, user.language or language)
+        return mail.render(user.email, "invitation", link, user.language or details["language"])
 
 
 def change(user: User, said: Person, *, seen: Person) -> None:

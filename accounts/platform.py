@@ -6,6 +6,7 @@ write the audit trail. docs/adr/0012-platform-site.md.
 
 import enum
 import hashlib
+import unicodedata
 from typing import Final
 
 from django.contrib.auth.hashers import make_password
@@ -120,7 +121,7 @@ def reopen(tenant: Tenant) -> None:
 
 def digest(code: str) -> str:
     """Return what is kept of an archive's code: SHA-256, in hexadecimal. However somebody types it."""
-    return hashlib.sha256(code.strip().lower().encode()).hexdigest()
+    return hashlib.sha256(unicodedata.normalize("NFKC", code).strip().lower().encode()).hexdigest()
 
 
 def last_archive(tenant: Tenant) -> AuditEvent | None:

@@ -82,6 +82,27 @@ def test_it_is_given_up_in_the_end(
     assert not Errand.objects.exists()
 
 
+def test_a_mail_server_that_is_gone_costs_few_errands_a_try(
+    make_user: MakeUser,
+    settings: Settings,
+    mailoutbox: list[EmailMessage],
+    now: time_machine.Traveller,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A try takes until the time-out, and a thousand mails would have used theirs up by when it is back."""
+    works = settings.EMAIL_BACKEND
+    settings.EMAIL_BACKEND = DOWN
+    for _ in range(8):
+        errands.leave(Kind.LOCKED, user=make_user().pk)
+    call_command("housekeeping")
+    assert list(Errand.objects.order_by("pk").values_list("tries", flat=True)) == [1, 1, 1, 1, 1, 0, 0, 0]
+    assert "5 errands in a row failed: the others wait." in caplog.text
+    settings.EMAIL_BACKEND = works
+    now.shift(FIRST_PAUSE)
+    call_command("housekeeping")
+    assert len(mailoutbox) == 8
+
+
 def test_one_that_nobody_knows_keeps_no_other_from_being_done(
     employee: User, mailoutbox: list[EmailMessage], now: time_machine.Traveller
 ) -> None:

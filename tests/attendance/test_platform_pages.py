@@ -452,7 +452,9 @@ class TestClosing:
         assert suspended.status == TenantStatus.SUSPENDED
         newest = code_of(platform, url)
         assert newest not in json.dumps([event.after for event in AuditEvent.objects.all()])
-        typed = f" {newest.upper()} "
+        # In capitals, by a Japanese input method.
+        wide = {ord("-"): "－"} | {n: n + 0xFEE0 for n in range(ord("0"), ord("Z") + 1)}
+        typed = f" {newest.upper().translate(wide)}　"
         assert platform.post(at(suspended, "close"), {**said, "code": typed}).status_code == 303
         suspended.refresh_from_db()
         assert suspended.status == TenantStatus.CLOSED

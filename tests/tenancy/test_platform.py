@@ -181,6 +181,19 @@ class TestSecondBarrier:
             ):
                 cursor.execute(f"SELECT * FROM {call.format(there=world.there.pk)}")
 
+    @pytest.mark.parametrize("who", ["own_admin", "themselves"])
+    def test_nobody_else_learns_which_tenants_have_people(self, world: World, who: str) -> None:
+        empty = Tenant.objects.create(name="nobody yet")
+
+        def told(named: Scope) -> list[bool]:
+            with scope.enter(named), connection.cursor() as cursor:
+                cursor.execute("SELECT has_users(%s), has_users(%s)", [world.there.pk, empty.pk])
+                return list(cursor.fetchone())
+
+        assert told(world.platform_admin.platform) == [True, False]
+        for named in (world.people[who].own, world.people[who].admin):
+            assert told(named) == [True, True]
+
     def test_a_scope_that_only_says_it_is_the_platforms_is_none(self, world: World) -> None:
         for name in ("own_admin", "themselves", "without_tenant"):
             with scope.enter(world.people[name].platform):

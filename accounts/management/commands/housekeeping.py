@@ -27,8 +27,9 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Say what was done."""
-        done = 0
-        while some := errands.do_waiting():
+        done = some = errands.do_waiting()
+        while some == errands.AT_ONCE:
+            some = errands.do_waiting()
             done += some
         tokens = _clear_tokens()
         counters = throttling.clear()

@@ -67,7 +67,7 @@ END
 $body$;
 
 -- The first admin of a tenant is the platform's to make, and no other: whoever made one for a tenant that works could
--- sign in as it. True without a tenant.
+-- sign in as it. True without a tenant, and for whoever is not the platform: nobody else learns which tenants have people.
 CREATE OR REPLACE FUNCTION has_users(its_tenant bigint) RETURNS boolean
     LANGUAGE plpgsql STABLE
     SECURITY DEFINER
@@ -75,9 +75,13 @@ CREATE OR REPLACE FUNCTION has_users(its_tenant bigint) RETURNS boolean
     SET row_security = off
 AS $body$
 BEGIN
-    RETURN its_tenant IS NULL OR EXISTS (SELECT FROM users WHERE tenant_id = its_tenant);
+    RETURN its_tenant IS NULL
+        OR NOT scope_platform()
+        OR EXISTS (SELECT FROM users WHERE tenant_id = its_tenant);
 END
 $body$;
+REVOKE ALL ON FUNCTION has_users(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION has_users(bigint) TO timerecord_app;
 
 DROP POLICY IF EXISTS see ON tenants;
 CREATE POLICY see ON tenants FOR SELECT TO timerecord_app
