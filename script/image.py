@@ -44,6 +44,9 @@ IMAGE: Final = "localhost/timerecord:latest"
 MOST_MIB: Final = 250
 NOBODY: Final = 65534
 PAGES, MAINTENANCE = "timerecord.lambda_handler.handler", "timerecord.maintenance_handler.handler"
+MIGRATIONS: Final = "timerecord.migration_handler.handler"
+DATABASE, ADMINISTRATOR, OWNER, APP = "timerecord", "administrator", "timerecord_owner", "timerecord_app"
+PASSWORDS: Final = {role: secrets.token_urlsafe(24) for role in (ADMINISTRATOR, OWNER, APP)}
 PASSWORD: Final = "a long enough passphrase"
 EMAIL: Final = "employee@example.com"
 
@@ -340,7 +343,8 @@ def prove(builder: Builder, container: str, tree: Path) -> None:
             **with_dynamodb.ENVIRONMENT,
             "AWS_DEFAULT_REGION": with_dynamodb.ENVIRONMENT["AWS_REGION"],
         }
-        arrange(postgres, {**emulated, **regional})
+        os.environ.update({**emulated, **regional})
+        arrange(postgres)
         environment = {
             **emulated,
             **regional,
@@ -349,7 +353,16 @@ def prove(builder: Builder, container: str, tree: Path) -> None:
             "AWS_LAMBDA_LOG_FORMAT": "JSON",
             "PGSSLROOTCERT": "/tmp/proof/authority.pem",
         }
+        at = f"postgresql+secret://{tls_postgres.HOST}:{postgres.port}/{DATABASE}?secret=timerecord/"
+        roles = {"DATABASE_URL": APP, "DATABASE_OWNER_URL": OWNER, "DATABASE_ADMIN_URL": ADMINISTRATOR}
+        straight = {
+            "DATABASE_ROOT_CERTIFICATES": "/tmp/proof/authority.pem",
+            **{variable: at + role for variable, role in roles.items()},
+        }
         started = time.time()
+        with function(builder, container, MIGRATIONS, {**environment, **straight}) as migrations:
+            migrate(migrations)
+        introduce({**environment, "PGSSLROOTCERT": str(postgres.authority)})
         with function(builder, container, PAGES, environment) as pages:
             pages.wait_until_ready()
             walk(pages)
@@ -360,7 +373,7 @@ def prove(builder: Builder, container: str, tree: Path) -> None:
         wrong = {**environment, "PGSSLROOTCERT": "/var/task/timerecord/aws/certificates.pem"}
         with function(builder, container, PAGES, wrong) as pages:
             assert Browser(pages).get("/readyz").status == 503, "any certificate will do"
-        with psycopg.connect(postgres.admin) as on:
+        with psycopg.connect(postgres.admin, dbname=DATABASE) as on:
             punches = on.execute("SELECT count(*) FROM timerecord.work_sessions").fetchone()
         assert punches == (1,), punches
     written = [
@@ -372,14 +385,23 @@ def prove(builder: Builder, container: str, tree: Path) -> None:
     assert elsewhere == [], elsewhere
 
 
-def arrange(postgres: tls_postgres.Running, aws: dict[str, str]) -> None:
-    """Do what an operator does before the first deployment, and make somebody who clocks in."""
-    password, key = secrets.token_urlsafe(24), secrets.token_urlsafe(60)
-    tls = f"sslmode=verify-full&sslrootcert={postgres.authority}"
-    urls = {
-        name: f"postgresql://{role}:{password}@{tls_postgres.HOST}:{postgres.port}/postgres?{tls}"
-        for name, role in (("DATABASE_URL", "timerecord_app"), ("DATABASE_OWNER_URL", "timerecord_owner"))
-    }
+def arrange(postgres: tls_postgres.Running) -> None:
+    """Do what template.yaml does: a database with its administrator, secrets, parameters, a table."""
+    with psycopg.connect(postgres.admin, autocommit=True) as on:
+        on.execute(
+            f"CREATE ROLE {ADMINISTRATOR} LOGIN CREATEROLE CREATEDB PASSWORD '{PASSWORDS[ADMINISTRATOR]}'"
+        )
+        on.execute(f"CREATE DATABASE {DATABASE} OWNER {ADMINISTRATOR}")
+    from timerecord.aws import services
+
+    app: dict[str, Any] = {"username": APP, "password": PASSWORDS[APP], "dbname": DATABASE}
+    app |= {"host": tls_postgres.HOST, "port": postgres.port}
+    texts = {"app": {"SESSION_SECRET": secrets.token_urlsafe(60), **app}}
+    texts |= {name: {"username": name, "password": password} for name, password in PASSWORDS.items()}
+    secrets_manager = services.client("secretsmanager", read_seconds=60)
+    for name, text in texts.items():
+        secrets_manager.create_secret(Name=f"timerecord/{name}", SecretString=json.dumps(text))
+    parameter_store = services.client("ssm", read_seconds=60)
     parameters = {
         "ALLOWED_HOSTS": HOST,
         "APP_BASE_URL": f"https://{HOST}",
@@ -389,9 +411,24 @@ def arrange(postgres: tls_postgres.Running, aws: dict[str, str]) -> None:
         "DYNAMODB_TABLE_PREFIX": "timerecord",
         "SESSION_TTL_SECONDS": "3600",
     }
-    os.environ.update({**aws, **urls, **parameters, "SECRET_KEY": key, "DATABASE_ADMIN_URL": postgres.admin})
-    for words in (["bootstrap_database", "-v0"], ["migrate", "-v0"], ["session_store", "create"]):
-        run(sys.executable, ROOT / "manage.py", *words)
+    for name, value in parameters.items():
+        parameter_store.put_parameter(Name=f"/timerecord/{name}", Value=value, Type="String")
+
+
+def migrate(migrations: Function) -> None:
+    """Do the first deployment's migrations, and the next one's, which has none."""
+    assert migrations.invoke({"bootstrap": True}) == {"bootstrapped": True}
+    planned = [step["migration"] for step in migrations.invoke({"plan": True})["pending"]]
+    report = migrations.invoke({})
+    assert report["applied"] == planned != [], report
+    assert migrations.invoke({})["applied"] == []
+    print(f"migrations: {len(planned)} in {report['seconds']} s")
+
+
+def introduce(environment: dict[str, str]) -> None:
+    """Make the table of sessions and somebody who clocks in."""
+    os.environ.update(environment)
+    run(sys.executable, ROOT / "manage.py", "session_store", "create")
     somebody = (
         "from accounts.models import User; from tenants import scope; from tenants.models import Tenant\n"
         "with scope.everything('a proof arranges'):\n"
@@ -399,15 +436,6 @@ def arrange(postgres: tls_postgres.Running, aws: dict[str, str]) -> None:
         " tenant=Tenant.objects.create(name='青空商店'))"
     )
     run(sys.executable, ROOT / "manage.py", "shell", "-v0", "-c", somebody)
-    from timerecord.aws import services
-
-    database: dict[str, Any] = {"username": "timerecord_app", "password": password, "dbname": "postgres"}
-    database |= {"host": tls_postgres.HOST, "port": postgres.port}
-    text = json.dumps({"SESSION_SECRET": key, **database})
-    services.client("secretsmanager", read_seconds=60).create_secret(Name="timerecord/app", SecretString=text)
-    parameter_store = services.client("ssm", read_seconds=60)
-    for name, value in parameters.items():
-        parameter_store.put_parameter(Name=f"/timerecord/{name}", Value=value, Type="String")
 
 
 def walk(pages: Function) -> None:
