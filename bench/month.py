@@ -6,6 +6,8 @@
 - The files: one employee's workbook, the tenant's, and its work sessions as CSV.
 - The floor of the tenant's workbook: XlsxWriter alone, writing as many cells of the same kinds, which are
   in memory already, row by row to the disk.
+- The floor of the archive of all months: COPY of the work sessions to a file, as they are. They have no
+  history here: with theirs, an archive has twice as many rows or more.
 - The floor of all else: one bare aggregate of each employee's minutes, through psycopg as the application's
   role in the tenant's scope. It splits no day, knows neither running sessions nor names, and asks for
   nobody's state.
@@ -31,6 +33,7 @@ from bench.barriers import HISTORY, TOTALS
 from bench.clock import show
 
 SIZES = (50, 500, 2000)
+ARCHIVED = 500  # of a larger one an archive takes minutes
 SESSIONS_A_MONTH = 44
 NOW = dt.datetime(2026, 11, 24, 3, tzinfo=dt.UTC)
 TRIGGERS = (*HISTORY, "work_sessions_no_overlap_insert", "work_sessions_no_overlap_update")
@@ -105,7 +108,7 @@ def fill(owner: psycopg.Connection, sessions: int) -> int:
 def measure(size: int, rounds: int, files: int) -> float:
     """Print what the tenant of a size costs; return the median milliseconds of its report."""
     from accounts.models import User
-    from attendance import charts, exports, tenant_reports
+    from attendance import archives, charts, exports, tenant_reports
     from attendance.months import Month
     from tenants import scope
     from tenants.models import Tenant
@@ -166,6 +169,21 @@ def measure(size: int, rounds: int, files: int) -> float:
         before = peak()
         took = compared(export(make), floor, files)
         show(f"  {what}", took, f"{sizes[-1] / 1e6:.2f} MB, memory {before} to {peak()} MB at the most")
+    if size == ARCHIVED:
+        rows = (
+            f"SELECT s.* FROM work_sessions s JOIN users u ON u.id = s.user_id AND u.tenant_id = {tenant.pk}"
+        )
+
+        def copy() -> None:
+            with raw.transaction(), tempfile.TemporaryFile() as file:
+                text = scope.text_of(asked)
+                raw.execute(scope.SAY, [text, scope.seal(text)])
+                with raw.cursor().copy(f"COPY ({rows}) TO STDOUT (FORMAT csv)") as parts:
+                    for part in parts:
+                        file.write(part)
+
+        took = compared(export(lambda: archives.archive(tenant, NOW)[0]), copy, 1, warm_up=False)
+        show("  archive of all", took, f"{sizes[-1] / 1e6:.2f} MB, memory {peak()} MB at the most")
     raw.close()
     return statistics.median(one for one, _ in pairs)
 
@@ -191,9 +209,11 @@ def plain_workbook(rows: int) -> None:
         book.close()
 
 
-def compared(do: Callable[[], None], floor: Callable[[], None], rounds: int) -> list[tuple[float, float]]:
+def compared(
+    do: Callable[[], None], floor: Callable[[], None], rounds: int, *, warm_up: bool = True
+) -> list[tuple[float, float]]:
     """Return the milliseconds of both, round by round, after one round that warms up."""
-    return [(milliseconds(do), milliseconds(floor)) for _ in range(rounds + 1)][1:]
+    return [(milliseconds(do), milliseconds(floor)) for _ in range(rounds + warm_up)][warm_up:]
 
 
 def milliseconds(do: Callable[[], None]) -> float:
