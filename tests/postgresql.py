@@ -1,11 +1,15 @@
 """A PostgreSQL server of a test's own: one to be stopped, to be listened to, or with a certificate."""
 
+import atexit
 import contextlib
+import functools
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
 
 import with_dynamodb
 from as_roles import ROLES, url_of
@@ -19,6 +23,8 @@ from timerecord.env import Environment
 free_port = with_dynamodb.free_port
 
 SECONDS = 120  # nothing here takes that long
+# As initdb leaves it; with roles and schema; with the tables as well.
+Content = Literal["nothing", "roles", "tables"]
 ENTRY = re.compile(r"^<<(?=\w*\|)", re.MULTILINE)
 
 
@@ -47,9 +53,10 @@ class OwnServer:
         """The variables by which the three roles find it, once `install` has made them."""
         return {name: url_of(role, self.url) for name, role in ROLES.items()}
 
-    def install(self, *, migrated: bool = True) -> None:
+    def install(self, content: Content) -> None:
         """Make roles and schema, then tables, as an installation does."""
-        command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"] if migrated else ["true"]
+        migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+        command = migrate if content == "tables" else ["true"]
         done = subprocess.run(
             [
                 *(sys.executable, "script/as_roles.py", "--tests", "--", *command),
@@ -98,12 +105,15 @@ class OwnServer:
 
 
 @contextlib.contextmanager
-def own_server(prepare: Callable[[OwnServer], None] | None = None, **settings: object) -> Iterator[OwnServer]:
+def own_server(
+    prepare: Callable[[OwnServer], None] | None = None, *, content: Content = "nothing", **settings: object
+) -> Iterator[OwnServer]:
     """Run a server with these settings; `prepare` is called before it starts, when its data are there."""
     with run_folder() as (run, lock):
         given = {"log_line_prefix": "<<%u|", **settings}
         own = OwnServer(Server(None, run, [lock], fast=True, settings=given))
-        own.server.initialise()
+        # With owners and modes, as only root's copy of another account's files has them.
+        subprocess.run(["cp", "-a", _made_once(content), own.server.data], check=True)
         if prepare:
             prepare(own)
         own.server.start()
@@ -111,6 +121,23 @@ def own_server(prepare: Callable[[OwnServer], None] | None = None, **settings: o
             yield own
         finally:
             own.server.stop()
+
+
+@functools.cache
+def _made_once(content: Content) -> Path:
+    """Return the data folder of a stopped server, to be copied as long as this process lasts."""
+    kept = contextlib.ExitStack()
+    atexit.register(kept.close)  # what is killed leaves it to the next `run_folder`
+    run, lock = kept.enter_context(run_folder())
+    server = Server(None, run, [lock], fast=True)
+    server.initialise()
+    if content != "nothing":
+        server.start()
+        try:
+            OwnServer(server).install(content)
+        finally:
+            server.stop()
+    return server.data
 
 
 def answer(client: Client, method: str, url: str, data: dict[str, object] | None = None) -> int:

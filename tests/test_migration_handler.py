@@ -26,7 +26,11 @@ from timerecord.migration_handler import LOCK, MigrationError, handler
 
 SECONDS = 120  # nothing here takes that long
 REGION = "ap-northeast-1"
-WAITING = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+# For more than the hundredth of a second that a report counts in.
+WAITING = (
+    "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    " AND clock_timestamp() - waitstart > interval '20 milliseconds'"
+)
 FIRST_DEPLOY = """
 import json
 from timerecord.migration_handler import handler
@@ -48,8 +52,7 @@ class Minutes:
 @pytest.fixture
 def server() -> Iterator[OwnServer]:
     """A database in which nothing is but roles and schema."""
-    with own_server() as own:
-        own.install(migrated=False)
+    with own_server(content="roles") as own:
         yield own
 
 

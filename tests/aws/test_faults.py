@@ -48,7 +48,8 @@ def failing(store: FaultyStore, fault: Fault, *operations: str) -> Iterator[None
     """Have operations fail, or all; wait for an answer that never comes no longer than need be."""
     patient = aws.dynamodb()
     if fault is Fault.SLOW:
-        aws.use(aws.make_client(read_seconds=5 if operations else 0.2, attempts=1))
+        # Where all operations fail, no answer that comes can be missed.
+        aws.use(aws.make_client(read_seconds=5 if operations else 0.02, attempts=1))
     try:
         with store.failing(fault, *operations):
             yield

@@ -64,8 +64,7 @@ def pins(entries: list[str]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[OwnServer]:
-    with own_server(log_statement="all") as own:
-        own.install()
+    with own_server(content="tables", log_statement="all") as own:
         yield own
 
 

@@ -105,6 +105,7 @@ class Function:
 def _handler_for(function: Function) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else a body waits 40 ms until its headers are acknowledged
 
         def log_message(self, *_: object) -> None:
             pass

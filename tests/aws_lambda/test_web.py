@@ -170,7 +170,9 @@ class TestOutOfTime:
 
     def queries_of_others(self) -> list[str]:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT query FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'")
+            cursor.execute(
+                "SELECT query FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
+            )
             return [query for (query,) in cursor.fetchall()]
 
 

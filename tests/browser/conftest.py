@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import time_machine
 from django.conf import settings
-from playwright.sync_api import Browser, BrowserContext, Playwright, ViewportSize, sync_playwright
+from django.core.servers.basehttp import WSGIRequestHandler
+from playwright.sync_api import Browser, BrowserContext, Playwright, ViewportSize, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from accounts.models import User
@@ -32,6 +33,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+MILLISECONDS = 60_000  # nothing here takes that long, however busy the machine is
 RESULTS = settings.BASE_DIR / "test-results"
 FAILED = pytest.StashKey[bool]()
 # A Friday in the middle of nothing: no month, day or minute ends nearby.
@@ -58,6 +60,9 @@ def playwright() -> Iterator[Playwright]:
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as running:
         # That loop never runs Django's code, so the database may be used beside it.
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        expect.set_options(timeout=MILLISECONDS)
+        # Else a page waits 40 ms until its headers are acknowledged.
+        patch.setattr(WSGIRequestHandler, "disable_nagle_algorithm", True)
         yield running
 
 
@@ -123,7 +128,7 @@ def visit(
             context = clean.pop()
         else:
             context = browser.new_context(base_url=live_server.url, locale=locale, **options)
-            context.set_default_timeout(10_000)
+            context.set_default_timeout(MILLISECONDS)
         person = Person(context, live_server.url, viewport)
         people.append((person, kind))
         if user:

@@ -17,8 +17,11 @@ pytestmark = pytest.mark.usefixtures("server_clock")
 sizes = pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desk"])
 
 
-@sizes
-@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
+@pytest.mark.parametrize(
+    ("size", "scripts"),
+    [(PHONE, True), (DESKTOP, False)],
+    ids=["phone with scripts", "desk without scripts"],
+)
 def test_a_new_customer_from_the_form_to_the_first_sign_in(
     visit: Visit, operator: User, size: ViewportSize, scripts: bool
 ) -> None:

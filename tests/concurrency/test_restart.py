@@ -26,8 +26,7 @@ ATTEMPTS = 3  # of somebody who does as the page says
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[OwnServer]:
-    with own_server() as own:
-        own.install()
+    with own_server(content="tables") as own:
         yield own
 
 

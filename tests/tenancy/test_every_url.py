@@ -93,6 +93,13 @@ def readable(content: bytes) -> str:
         return "".join(parts.read(name).decode(errors="replace") for name in parts.namelist())
 
 
+def rows(question: str) -> dict[str, str]:
+    """Return the answer to a question for pairs."""
+    with connection.cursor() as cursor:
+        cursor.execute(question)
+        return dict(cursor.fetchall())
+
+
 class Visit:
     """One request of one visitor, undone when it is answered. PostgreSQL knows no scope when it begins."""
 
@@ -111,21 +118,27 @@ class Visit:
         self.changed: set[str] = set()
 
     def answer(self, url: str, data: dict[str, object]) -> HttpResponse:
+        question = self.digests_of_others()
         with transaction.atomic():
-            before = self.rows_of_others()
+            # Each visit is undone: what was there before the first is there before all.
+            before = self.world.before.get(question) or rows(question)
+            self.world.before[question] = before
             told(None)
             response = getattr(self.client, self.method)(url, data if self.method == "post" else None)
             if isinstance(response, FileResponse):
                 response = whole(response)
             told(EVERYTHING)
-            after = self.rows_of_others()
+            after = rows(question)
             self.changed = {table for table in before if before[table] != after[table]}
             transaction.set_rollback(True)
         assert isinstance(response, HttpResponse)
         return response
 
-    def rows_of_others(self) -> dict[str, str]:
-        """Return a digest of each table without the visitor's own rows; an admin's own are the tenant's."""
+    def digests_of_others(self) -> str:
+        """Return the query for a digest of each table without the visitor's own rows.
+
+        An admin's own are the tenant's.
+        """
         if self.guard is Guard.ADMIN and self.visitor in TENANT_ADMINS:
             return self._digests(self._of_other_tenants)
         me = self.world.people[self.visitor].user.pk if self.visitor != "nobody" else 0
@@ -147,16 +160,15 @@ class Visit:
             case _:
                 return f"{column} IS DISTINCT FROM {tenant}"
 
-    def _digests(self, condition: Callable[[str, str], str]) -> dict[str, str]:
+    @staticmethod
+    def _digests(condition: Callable[[str, str], str]) -> str:
         parts = [
             f"SELECT '{table}', md5(jsonb_agg(to_jsonb(t) ORDER BY to_jsonb(t))::text) FROM {table} t"
             f" WHERE {condition(table, column)}"
             for table, column in TABLES.items()
             if table != "audit_events"
         ]
-        with connection.cursor() as cursor:
-            cursor.execute(" UNION ALL ".join(parts))
-            return dict(cursor.fetchall())
+        return " UNION ALL ".join(parts)
 
     def leaks(self, response: HttpResponse, allowed: set[str]) -> set[str]:
         """Return the marks in body and headers that should not be there."""

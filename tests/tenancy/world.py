@@ -61,6 +61,8 @@ class World:
     codes: dict[int, RoleCode]
     # When the history says that all this was made, by PostgreSQL's clock: such a time gives nobody away.
     minutes: set[str] = dataclasses.field(default_factory=set)
+    # Digests of its tables, by what asks for them, as long as nothing has changed.
+    before: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Person:
         try:

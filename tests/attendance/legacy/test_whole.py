@@ -181,7 +181,8 @@ def test_what_came_in_between_stops_it(tmp_path: Path, start: Start, import_sqli
         process = start(files.write(tmp_path / "later", 2, company))
         held_by_me(process)
         query(
-            "INSERT INTO work_sessions (user_id, start_time, end_time) VALUES (%s, %s, %s)",
+            "INSERT INTO work_sessions (id, user_id, start_time, end_time) VALUES (%s, %s, %s, %s)",
+            9_000_000_000,  # the sequence, if no test has used it yet, would give what the file has
             EMPLOYEE_ID,
             "2025-10-25 00:30Z",
             "2025-10-25 00:40Z",
