@@ -36,6 +36,7 @@ SHAPES = {
         "filemail:///FOLDER"
     ),
     "EXPORT_BUCKET": "the name of a bucket in S3",
+    "EVIDENCE_BUCKET": "the name of a bucket in S3",
     "DEBUG": "true or false",
     "LOCAL_TRIAL": "true or false",
 }
@@ -50,6 +51,7 @@ MALFORMED = {
     "DEFAULT_FROM_EMAIL": "hush-hush",
     "EMAIL_URL": "hush-hush://mail.example.com",
     "EXPORT_BUCKET": "hush.hush",
+    "EVIDENCE_BUCKET": "hush.hush",
     "DEBUG": "hush-hush",
     "LOCAL_TRIAL": "hush-hush",
 }

@@ -141,6 +141,8 @@ class TestLambda:
     def test_it_has_a_bucket_if_one_is_named(self) -> None:
         assert read({**GOOD, "EXPORT_BUCKET": "time-exports"})["EXPORT_BUCKET"] == "time-exports"
         assert read(GOOD)["EXPORT_BUCKET"] == ""
+        assert read({**GOOD, "EVIDENCE_BUCKET": "time-evidence"})["EVIDENCE_BUCKET"] == "time-evidence"
+        assert read(GOOD)["EVIDENCE_BUCKET"] == ""
 
 
 class TestTrial:

@@ -1,7 +1,9 @@
 """What of template.yaml no linter knows: that it fits the application, and grants no more than that needs."""
 
+import datetime as dt
 import json
 import re
+import zoneinfo
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,7 +13,8 @@ import yaml
 from django.conf import settings
 
 from tenants.database import APP, OWNER
-from timerecord.aws import table
+from timerecord.aws import evidence, table
+from timerecord.maintenance_handler import COMMANDS, part_of
 
 TEMPLATE = settings.BASE_DIR / "template.yaml"
 DOCUMENTED = (settings.BASE_DIR / "docs" / "configuration.md").read_text(encoding="utf-8")
@@ -204,7 +207,7 @@ class TestRights:
             assert list(denied["Condition"]["ArnLike"]) == ["lambda:SourceFunctionArn"]
             assert plain(pattern).endswith(":lambda:${AWS::Region}:${AWS::AccountId}:function:*")
 
-    def test_the_gateways_lead_to_the_one_table_and_the_one_bucket(self, resources: dict[str, Any]) -> None:
+    def test_the_gateways_lead_to_the_table_and_the_buckets_alone(self, resources: dict[str, Any]) -> None:
         gateways = {
             name: endpoint
             for name, endpoint in of_type(resources, "AWS::EC2::VPCEndpoint").items()
@@ -216,13 +219,38 @@ class TestRights:
         }
         assert led == {
             "DynamoDbEndpoint": {"${SessionTable.Arn}", "${SessionTable.Arn}/index/byTenant"},
-            "S3Endpoint": {"${ExportBucket.Arn}", "${ExportBucket.Arn}/*"},
+            "S3Endpoint": {"${ExportBucket.Arn}", "${ExportBucket.Arn}/*", "${EvidenceBucket.Arn}/*"},
         }
         # What a role may do there is not refused on the way.
         for s in statements(of_roles(resources)):
             if s["Effect"] == "Allow" and re.match("s3:|dynamodb:", str(listed(s["Action"])[0])):
                 ways = [way.rstrip("*") for resources_of in led.values() for way in resources_of]
-                assert [way for way in ways if plain(s["Resource"]).startswith(way)], s
+                for resource in map(plain, listed(s["Resource"])):
+                    assert [way for way in ways if resource.startswith(way)], s
+
+    def test_evidence_is_put_there_by_maintenance_and_nothing_else_is_done(
+        self, resources: dict[str, Any]
+    ) -> None:
+        granted = {
+            function: {
+                (action, plain(r))
+                for s in rights_of(resources, function)
+                for r in listed(s["Resource"])
+                for action in listed(s["Action"])
+                if "EvidenceBucket" in plain(r)
+            }
+            for function in FUNCTIONS
+        }
+        assert granted == {
+            "WebFunction": set(),
+            "MigrationFunction": set(),
+            "MaintenanceFunction": {
+                ("s3:PutObject", f"${{EvidenceBucket.Arn}}/{prefix}*") for prefix in evidence.PREFIXES
+            },
+        }
+        policy = statements(resources["S3Endpoint"]["Properties"]["PolicyDocument"])
+        (way,) = [s for s in policy if "EvidenceBucket" in str(s["Resource"])]
+        assert way["Action"] == "s3:PutObject"
 
     def test_no_password_is_written_down(self) -> None:
         text = TEMPLATE.read_text(encoding="utf-8")
@@ -231,7 +259,9 @@ class TestRights:
 
 
 class TestSessionTable:
-    def test_it_is_the_one_that_session_store_makes(self, resources: dict[str, Any]) -> None:
+    def test_it_is_the_one_that_session_store_makes(
+        self, template: dict[str, Any], resources: dict[str, Any]
+    ) -> None:
         described = dict(resources["SessionTable"]["Properties"])
         name = plain(described.pop("TableName"))
         care = {
@@ -239,6 +269,11 @@ class TestSessionTable:
             "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
         }
         assert {key: described.pop(key) for key in care} == care
+        # By a parameter, which is true unless somebody says otherwise.
+        protection = described["DeletionProtectionEnabled"]
+        assert protection == {"Ref": "DeletionProtection"}
+        assert template["Parameters"]["DeletionProtection"]["Default"] == "true"
+        described["DeletionProtectionEnabled"] = True
         made = table.definition("", protected=True)
         made.pop("TableName")
         encryption = described.pop("SSESpecification")
@@ -315,10 +350,42 @@ class TestFunctions:
     def test_each_schedule_names_a_command(self, resources: dict[str, Any]) -> None:
         events = resources["MaintenanceFunction"]["Properties"]["Events"]
         assert {e["Type"] for e in events.values()} == {"ScheduleV2"}
-        commands = [json.loads(e["Properties"]["Input"])["command"] for e in events.values()]
-        assert sorted(commands) == ["housekeeping", "purge_expired", "verify_history"]
+        asked = {name: json.loads(e["Properties"]["Input"]) for name, e in events.items()}
+        assert {name: said["command"] for name, said in asked.items()} == {
+            "Housekeeping": "housekeeping",
+            "VerifyHistory": "verify_history",
+            "Retention": "purge_expired",
+            "Anchors": "export_anchor",
+        }
+        for said in asked.values():
+            taken = COMMANDS[said["command"]]
+            assert [n for n, value in said.get("options", {}).items() if not taken[n](value)] == []
         every_minute = events["Housekeeping"]["Properties"]["ScheduleExpression"]
         assert every_minute == "rate(1 minute)"  # mails leave by it
+
+    @pytest.mark.parametrize("name", ["VerifyHistory", "Retention", "Anchors"])
+    @pytest.mark.parametrize("day", ["2026-11-20", "2026-11-21", "2028-02-29"])
+    def test_each_night_every_part_of_the_tenants_has_its_turn(
+        self, resources: dict[str, Any], name: str, day: str
+    ) -> None:
+        schedule = resources["MaintenanceFunction"]["Properties"]["Events"][name]["Properties"]
+        found = re.fullmatch(r"cron\((\d+)/(\d+) (\d+)-(\d+) \* \* \? \*\)", schedule["ScheduleExpression"])
+        assert found
+        first, step, begins, ends = map(int, found.groups())
+        turn = json.loads(schedule["Input"])["turn"]
+        assert turn.pop("at") == "<aws.scheduler.scheduled-time>"
+        assert turn["minutes"] == step
+        zone = zoneinfo.ZoneInfo(schedule["ScheduleExpressionTimezone"])
+        night = dt.datetime.fromisoformat(day).replace(tzinfo=zone)
+        times = [
+            night.replace(hour=hour, minute=minute)
+            for hour in range(begins, ends + 1)
+            for minute in range(first, 60, step)
+        ]
+        parts = [part_of({**turn, "at": time.astimezone(dt.UTC).isoformat()}) for time in times]
+        assert sorted(parts) == sorted(f"{number}/{turn['of']}" for number in range(1, turn["of"] + 1))
+        # An invocation has as long as one turn takes.
+        assert resources["MaintenanceFunction"]["Properties"]["Timeout"] == step * 60
 
     def test_each_function_has_a_log_that_ends(self, resources: dict[str, Any]) -> None:
         logs = of_type(resources, "AWS::Logs::LogGroup")
@@ -343,7 +410,7 @@ class TestDatabase:
         wanted = {
             "PubliclyAccessible": False,
             "StorageEncrypted": True,
-            "DeletionProtection": True,
+            "DeletionProtection": {"Ref": "DeletionProtection"},
             "ManageMasterUserPassword": True,
         }
         assert {name: database["Properties"][name] for name in wanted} == wanted
@@ -416,13 +483,30 @@ class TestWhatIsKept:
 
     def test_what_is_nowhere_else_outlives_the_stack(self, resources: dict[str, Any]) -> None:
         kinds = ("AWS::SecretsManager::Secret", "AWS::DynamoDB::Table", "AWS::Logs::LogGroup")
-        for name, resource in resources.items():
-            if resource["Type"] in kinds:
-                assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain", name
+        kept = {name for name, resource in resources.items() if resource["Type"] in kinds}
+        for name in kept | {"EvidenceBucket"}:
+            # But a first deploy that is rolled back leaves nothing whose name the next one needs.
+            assert resources[name]["DeletionPolicy"] == "RetainExceptOnCreate", name
+            assert resources[name]["UpdateReplacePolicy"] == "Retain", name
+
+    def test_evidence_is_locked(self, template: dict[str, Any], resources: dict[str, Any]) -> None:
+        bucket = resources["EvidenceBucket"]["Properties"]
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+        assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+        assert bucket["ObjectLockEnabled"] is True
+        assert bucket["ObjectLockConfiguration"]["Rule"]["DefaultRetention"] == {
+            "Mode": {"Ref": "EvidenceLock"},
+            "Years": {"Ref": "EvidenceYears"},
+        }
+        assert template["Parameters"]["EvidenceLock"]["Default"] == "COMPLIANCE"
+        assert "LifecycleConfiguration" not in bucket
 
     def test_every_alarm_is_explained(self, resources: dict[str, Any]) -> None:
         operations = (settings.BASE_DIR / "docs" / "operations.md").read_text(encoding="utf-8")
         alarms = set(of_type(resources, "AWS::CloudWatch::Alarm"))
+        assert sorted(re.findall(r"^\| `(\w+Alarm)` \|", operations, re.MULTILINE)) == sorted(alarms)
+        (number,) = re.findall(r"(\d+) alarms", operations)
+        assert int(number) == len(alarms)
         assert {
             "ErrorsAlarm",
             "PagesFailAlarm",
@@ -434,3 +518,29 @@ class TestWhatIsKept:
         assert {name for name in alarms if f"`{name}`" not in operations} == set()
         for name, alarm in of_type(resources, "AWS::CloudWatch::Alarm").items():
             assert {"Ref": "Alarms"} in alarm["AlarmActions"], name
+
+    def test_who_is_refused_by_the_api_is_counted(self, resources: dict[str, Any]) -> None:
+        """Not who is refused by a page, who is told so: there the function was asked."""
+        fields = json.loads(resources["Api"]["Properties"]["AccessLogSettings"]["Format"])
+        metric = resources["TooManyRequestsFilter"]["Properties"]
+        assert metric["LogGroupName"] == {"Ref": "ApiLog"}
+        asked = re.findall(r'\$\.(\w+) (!?=) "(\d+)"', metric["FilterPattern"])
+        assert asked == [("status", "=", "429"), ("integration", "!=", "200"), ("integration", "!=", "429")]
+        assert fields["status"] == "$context.status"
+        assert fields["integration"] == "$context.integrationStatus"
+        (made,) = metric["MetricTransformations"]
+        alarm = resources["TooManyRequestsAlarm"]["Properties"]
+        assert (alarm["Namespace"], alarm["MetricName"]) == (made["MetricNamespace"], made["MetricName"])
+
+    def test_the_api_lets_pass_what_documentation_reckons_with(
+        self, template: dict[str, Any], resources: dict[str, Any]
+    ) -> None:
+        operations = (settings.BASE_DIR / "docs" / "operations.md").read_text(encoding="utf-8")
+        route = resources["Api"]["Properties"]["DefaultRouteSettings"]
+        assert route == {
+            "ThrottlingRateLimit": {"Ref": "RequestsPerSecond"},
+            "ThrottlingBurstLimit": {"Ref": "RequestsBurst"},
+        }
+        for name in ("RequestsPerSecond", "RequestsBurst"):
+            default = template["Parameters"][name]["Default"]
+            assert f"`{name}` {default:,}" in operations

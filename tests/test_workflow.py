@@ -17,11 +17,21 @@ SECONDS = 60  # nothing here takes that long
 AWS = """#!/bin/sh
 echo "$*" >>"$ASKED"
 case "$*" in
+"lambda invoke"*) [ "$AWS_MAX_ATTEMPTS" = 1 ] || exit 2 ;;
+esac
+case "$*" in
+"sts get-caller-identity"*) echo 123456789012 ;;
+"ecr batch-get-image"*) if [ -e pushed ]; then echo "sha256:pushed"; else echo "$THERE"; fi ;;
 "lambda invoke"*"$FAILS_AT"*) echo '{"errorMessage": "it failed"}' >answer.json; echo Unhandled ;;
 "lambda invoke"*) echo '{"applied": []}' >answer.json; echo None ;;
 "ecr start-image-scan"*) exit 254 ;; # it is being scanned already
 "ecr describe-image-scan-findings"*) echo "$FINDINGS" ;;
 esac
+"""
+
+DOCKER = """#!/bin/sh
+echo "docker $*" >>"$ASKED"
+if [ "$1" = push ]; then touch pushed; fi
 """
 
 
@@ -43,9 +53,10 @@ def named(steps: list[dict[str, Any]], start: str) -> dict[str, Any]:
 
 def run(step: dict[str, Any], folder: Path, **variables: str) -> tuple[int, list[str]]:
     """Run a step; return its exit status, and what AWS's command was asked."""
-    command, asked = folder / "aws", folder / "asked"
-    command.write_text(AWS)
-    command.chmod(0o700)
+    asked = folder / "asked"
+    for name, script in (("aws", AWS), ("docker", DOCKER)):
+        (folder / name).write_text(script)
+        (folder / name).chmod(0o700)
     done = subprocess.run(
         ["bash", "-e", "-c", step["run"]],
         cwd=folder,
@@ -57,6 +68,10 @@ def run(step: dict[str, Any], folder: Path, **variables: str) -> tuple[int, list
             "DIGEST": "sha256:0",
             "REPOSITORY": "timerecord",
             "FAILS_AT": "nothing",
+            "GITHUB_SHA": "0123456",
+            "GITHUB_ENV": str(folder / "environment"),
+            "AWS_REGION": "ap-northeast-1",
+            "THERE": "None",
             **variables,
         },
         capture_output=True,
@@ -107,3 +122,42 @@ def test_an_image_with_known_faults_stops_it(
 ) -> None:
     status, _asked = run(named(steps, "Scan"), tmp_path, FINDINGS=findings)
     assert (status == 0) is is_good
+
+
+def test_the_role_is_assumed_right_before_each_long_step(steps: list[dict[str, Any]]) -> None:
+    """It lasts an hour."""
+    for start in ("Build the image", "Migrate with the new image", "Let traffic move"):
+        before = steps[steps.index(named(steps, start)) - 1]
+        assert before["uses"].startswith("aws-actions/configure-aws-credentials@"), start
+
+
+def test_nobody_cuts_off_a_migration_that_says_nothing(steps: list[dict[str, Any]], tmp_path: Path) -> None:
+    _status, asked = run(named(steps, "Migrate"), tmp_path)
+    invoked = [line for line in asked if line.startswith("lambda invoke")]
+    assert [line for line in invoked if "--cli-read-timeout 0 " not in line] == []
+    alive = named(steps, "Keep connections alive")
+    assert steps.index(alive) < steps.index(named(steps, "Migrate"))
+    assert "tcp_keepalive true" in alive["run"]
+
+
+def test_an_image_is_built_once(steps: list[dict[str, Any]], tmp_path: Path) -> None:
+    status, asked = run(named(steps, "Build the image"), tmp_path)
+    assert status == 0
+    assert [line.split()[1] for line in asked if line.startswith("docker")] == ["login", "build", "push"]
+    assert "DIGEST=sha256:pushed" in (tmp_path / "environment").read_text()
+
+
+def test_another_stage_gets_the_image_that_is_there(steps: list[dict[str, Any]], tmp_path: Path) -> None:
+    status, asked = run(named(steps, "Build the image"), tmp_path, THERE="sha256:tried")
+    assert status == 0
+    assert [line for line in asked if line.startswith("docker")] == []
+    registry = "123456789012.dkr.ecr.ap-northeast-1.amazonaws.com"
+    assert (tmp_path / "environment").read_text().split() == [
+        "DIGEST=sha256:tried",
+        f"IMAGE={registry}/timerecord@sha256:tried",
+    ]
+
+
+def test_an_image_that_has_no_digest_stops_it(steps: list[dict[str, Any]], tmp_path: Path) -> None:
+    status, _asked = run(named(steps, "Build the image"), tmp_path, THERE="")
+    assert status == 1

@@ -105,6 +105,12 @@ class Environment:
 
         return self._read(name, shape, parse, default, "")
 
+    def bucket(self, name: str) -> str:
+        """Return the name of a bucket in S3; "" if it is not set."""
+        return self.matching(
+            name, r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", "the name of a bucket in S3", default=""
+        )
+
     def words(self, name: str, shape: str, *, default: list[str] | None = None) -> list[str]:
         """Return what commas separate, without the space around; at least one word."""
 

@@ -122,9 +122,9 @@ EMAIL_TIMEOUT = 10
 ON_LAMBDA = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 ERRANDS_AFTER_ANSWER = env.flag("ERRANDS_AFTER_ANSWER", default=not ON_LAMBDA)
 # Where files go that Lambda cannot hand over: unset, a page says that they are too large.
-EXPORT_BUCKET = env.matching(
-    "EXPORT_BUCKET", r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", "the name of a bucket in S3", default=""
-)
+EXPORT_BUCKET = env.bucket("EXPORT_BUCKET")
+# Where maintenance keeps anchors and manifests: unset, they are in its answer only.
+EVIDENCE_BUCKET = env.bucket("EVIDENCE_BUCKET")
 env.complain_if_wrong()
 
 INSTALLED_APPS = [
@@ -253,6 +253,9 @@ LOGGING = {
         "timerecord.requests": {"level": "INFO"},
         # Each scope that goes beyond one's own, with its reason.
         "tenants.scope": {"level": "INFO"},
+        # The name of each purge, and what each command said: on Lambda nobody reads its answer.
+        "attendance.purges": {"level": "INFO"},
+        "timerecord.maintenance_handler": {"level": "INFO"},
     },
 }
 

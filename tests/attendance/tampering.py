@@ -6,8 +6,11 @@ from io import StringIO
 from typing import Any
 
 import psycopg
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
+
+from tenants.database import SCHEMA
 
 On = psycopg.Connection[tuple[Any, ...]]
 OFF = "ALTER TABLE work_sessions DISABLE TRIGGER USER"
@@ -54,6 +57,14 @@ def no_triggers(owner: On) -> Iterator[None]:
     finally:
         for (statement,) in owner.execute(ALWAYS).fetchall():
             owner.execute(statement)
+
+
+def past_the_foreign_keys(statement: str, values: list[Any]) -> None:
+    """Do what a superuser alone can: no trigger and no foreign key looks at it."""
+    given = {"dbname": connection.settings_dict["NAME"], "options": f"-c search_path={SCHEMA}"}
+    with psycopg.connect(settings.DATABASE_ADMIN_URL, autocommit=True, **given) as superuser:
+        superuser.execute("SET session_replication_role = replica")
+        superuser.execute(statement, values)
 
 
 def found(**options: str) -> list[str]:

@@ -8,19 +8,24 @@ from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
-import psycopg
 import pytest
-from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, ProgrammingError, connection
+from django.db import OperationalError, ProgrammingError
 
 from accounts.models import User
 from attendance import chains, history
 from attendance.models import WorkSession, WorkSessionHistory
 from tenants import scope
-from tenants.database import SCHEMA
 from tenants.models import Tenant
-from tests.attendance.tampering import INCOMING, REWRITE, On, connect, found, no_triggers
+from tests.attendance.tampering import (
+    INCOMING,
+    REWRITE,
+    On,
+    connect,
+    found,
+    no_triggers,
+    past_the_foreign_keys,
+)
 from tests.conftest import MakeSession, MakeUser, japan
 from timerecord.core import clock
 
@@ -62,10 +67,7 @@ def test_the_owner_without_a_scope_is_named_as_such(sessions: list[WorkSession],
 
 
 def test_a_loader_that_skips_ordinary_triggers_is_recorded(sessions: list[WorkSession]) -> None:
-    given = {"dbname": connection.settings_dict["NAME"], "options": f"-c search_path={SCHEMA}"}
-    with psycopg.connect(settings.DATABASE_ADMIN_URL, autocommit=True, **given) as superuser:
-        superuser.execute("SET session_replication_role = replica")
-        superuser.execute("DELETE FROM work_sessions WHERE id = %s", [sessions[0].pk])
+    past_the_foreign_keys("DELETE FROM work_sessions WHERE id = %s", [sessions[0].pk])
     row = WorkSessionHistory.objects.latest("seq")
     assert (row.operation, row.door, row.work_session_id) == ("delete", "migration", sessions[0].pk)
     assert found() == []
@@ -161,10 +163,7 @@ def test_what_was_found_is_said_before_the_comparison(
 def test_what_an_employee_left_who_was_deleted_past_the_foreign_keys(
     sessions: list[WorkSession], employee: User, tenant: Tenant
 ) -> None:
-    given = {"dbname": connection.settings_dict["NAME"], "options": f"-c search_path={SCHEMA}"}
-    with psycopg.connect(settings.DATABASE_ADMIN_URL, autocommit=True, **given) as superuser:
-        superuser.execute("SET session_replication_role = replica")
-        superuser.execute("DELETE FROM users WHERE id = %s", [employee.pk])
+    past_the_foreign_keys("DELETE FROM users WHERE id = %s", [employee.pk])
     assert found_with_tenant() == [
         f"employee {employee.pk}: there is no such employee, but 3 work sessions and 4 rows of history"
     ]

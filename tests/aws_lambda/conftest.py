@@ -16,9 +16,11 @@ from django.db import connection
 from with_postgres import child_setup
 
 from tests.aws_lambda.runtime import HOST, Function, running
+from timerecord.aws import services
 
 WEB = "timerecord.lambda_handler.handler"
 MAINTENANCE = "timerecord.maintenance_handler.handler"
+PLACE = {"LocationConstraint": "ap-northeast-1"}
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +55,26 @@ def database_url(**changes: Any) -> str:
     query = {"host": known["HOST"], "port": known["PORT"], **known["OPTIONS"]}
     said = urlencode({name: value for name, value in query.items() if value})
     return f"postgresql://{user}:{password}@/{known['NAME']}?{said}"
+
+
+@pytest.fixture(scope="session")
+def s3_server(dynamodb_server: str) -> str:
+    """The address of an emulator of S3: the same server has it."""
+    return dynamodb_server
+
+
+@contextlib.contextmanager
+def s3_client(address: str) -> Iterator[Any]:
+    """Somebody else's client of the emulator, who may do everything there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL_S3", address)
+        patch.setenv("AWS_ACCESS_KEY_ID", "local")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "local")
+        services.forget()
+        client = services.client("s3", region="ap-northeast-1", read_seconds=60)
+        yield client
+        client.close()
+    services.forget()
 
 
 @contextlib.contextmanager

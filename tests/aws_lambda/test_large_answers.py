@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from tests.aws_lambda.conftest import WEB, database_url, deployed, function
+from tests.aws_lambda.conftest import PLACE, WEB, database_url, deployed, function, s3_client
 from tests.aws_lambda.runtime import Answer, Browser, Function
 from tests.aws_lambda.urls import LARGE_NAME
 from tests.html import ja
@@ -22,19 +22,11 @@ SIZE = 7_000_000
 
 
 @pytest.fixture(scope="module")
-def s3(dynamodb_server: str) -> Iterator[str]:
+def s3(s3_server: str) -> str:
     """The address of an emulator in which the bucket is."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL_S3", dynamodb_server)
-        patch.setenv("AWS_ACCESS_KEY_ID", "local")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "local")
-        services.forget()
-        client = services.client("s3", region="ap-northeast-1", read_seconds=60)
-        place = {"LocationConstraint": "ap-northeast-1"}
-        client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=place)
-        yield dynamodb_server
-        client.close()
-    services.forget()
+    with s3_client(s3_server) as client:
+        client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=PLACE)
+    return s3_server
 
 
 @pytest.fixture(scope="module")

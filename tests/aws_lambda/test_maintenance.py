@@ -1,8 +1,11 @@
 """Commands by event, through the real runtime client."""
 
 import datetime as dt
+import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -10,13 +13,17 @@ from django.conf import settings
 from django.db import connections
 
 from accounts.models import PasswordReset, Role, User
-from tests.aws_lambda.conftest import MAINTENANCE, database_url, deployed, function
+from attendance.management.commands.export_anchor import last_month
+from tenants.models import Tenant
+from tests.attendance.tampering import connect, no_triggers
+from tests.aws_lambda.conftest import MAINTENANCE, PLACE, database_url, deployed, function, s3_client
 from tests.aws_lambda.runtime import Function, FunctionError
 from tests.conftest import MakeSession
 from timerecord.core import clock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+BUCKET = "timerecord-evidence"
 ADMIN = {"PLATFORM_ADMIN_EMAIL": "first@example.com", "PLATFORM_ADMIN_PASSWORD": "a first passphrase, long"}
 
 
@@ -46,12 +53,10 @@ def test_a_history_that_was_altered_is_an_error(
     session = make_session("2026-11-20 09:00", "2026-11-20 18:00")
     found = maintenance.invoke({"command": "verify_history"})
     assert found["said"][-1].startswith("Nothing to find in ")
-    with connections["owner"].cursor() as cursor:
-        cursor.execute("ALTER TABLE work_sessions DISABLE TRIGGER USER")
-        cursor.execute(
+    with connect("owner") as owner, no_triggers(owner):
+        owner.execute(
             "UPDATE work_sessions SET end_time = end_time + interval '1 hour' WHERE id = %s", [session.pk]
         )
-        cursor.execute("ALTER TABLE work_sessions ENABLE TRIGGER USER")
     with pytest.raises(FunctionError, match=r"verify_history failed: 1 findings"):
         maintenance.invoke({"command": "verify_history"})
 
@@ -61,6 +66,8 @@ def test_the_first_admin_is_made_once(maintenance: Function) -> None:
     assert made["said"][0].startswith("Made the platform admin first@example.com")
     assert "nothing was changed" in again["said"][0]
     assert User.objects.get().role == Role.PLATFORM_ADMIN
+    assert any("create_platform_admin ended after" in line for line in maintenance.lines())
+    assert not any(ADMIN["PLATFORM_ADMIN_EMAIL"] in line for line in maintenance.lines())
 
 
 def test_a_connection_that_ended_between_two_events_is_made_anew(maintenance: Function) -> None:
@@ -94,6 +101,17 @@ def backend() -> int:
         {"command": "housekeeping", "options": {"tenant": "x"}},
         {"command": "housekeeping", "options": ["--help"]},
         {"command": "verify_history", "options": {"settings": "os"}},
+        {"command": "verify_history", "options": {"tenant": "--help"}},
+        {"command": "verify_history", "options": {"tenant": ["x"]}},
+        {"command": "verify_history", "turn": {"at": "2026-11-20T16:15:00", "minutes": 15, "of": 20}},
+        {"command": "verify_history", "turn": {"at": "2026-11-20T16:15:00Z", "minutes": 0, "of": 20}},
+        {"command": "verify_history", "turn": "3/20"},
+        {"command": "housekeeping", "turn": {"at": "2026-11-20T16:15:00Z", "minutes": 15, "of": 20}},
+        {"command": "purge_expired", "options": {"confirm": "yes"}},
+        {"command": "purge_expired", "options": {"manifest": "/tmp/x"}},
+        {"command": "purge_expired", "options": {"manifest_of": "../x"}},
+        {"command": "export_anchor", "options": {"into": "/tmp"}},
+        {"command": "set_retention", "options": {"tenant": "x", "months": True, "reason": "x"}},
     ],
 )
 def test_nothing_else_can_be_called(maintenance: Function, employee: User, event: dict[str, object]) -> None:
@@ -128,3 +146,157 @@ def test_out_of_time_at_the_edge_of_a_transaction_the_process_goes_on(
         with pytest.raises(FunctionError, match="housekeeping was out of time"):
             found.invoke({"command": "housekeeping", "interrupted": True}, seconds=3.5)
         assert found.invoke({"command": "housekeeping"})["command"] == "housekeeping"
+
+
+# --- what is kept -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def evidence(s3_server: str) -> Iterator[Any]:
+    """A bucket as template.yaml makes it: with versions, and a lock on each."""
+    with s3_client(s3_server) as client:
+        client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=PLACE, ObjectLockEnabledForBucket=True)
+        yield client
+
+
+@pytest.fixture(scope="module")
+def keeping(
+    static_root: Path,
+    django_db_setup: None,
+    s3_server: str,
+    evidence: Any,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Function]:
+    """The function, with that bucket."""
+    bucket = {"EVIDENCE_BUCKET": BUCKET, "AWS_ENDPOINT_URL_S3": s3_server}
+    variables = {**deployed(static_root), **bucket, "DATABASE_URL": database_url()}
+    with function(MAINTENANCE, tmp_path_factory.mktemp("keeping") / "log", variables) as found:
+        yield found
+
+
+def kept(client: Any, prefix: str) -> dict[str, str]:
+    """Return what the bucket has: the text of each version, by name and number."""
+    found: dict[str, str] = {}
+    for version in client.list_object_versions(Bucket=BUCKET, Prefix=prefix).get("Versions", []):
+        answer = client.get_object(Bucket=BUCKET, Key=version["Key"], VersionId=version["VersionId"])
+        found[f"{version['Key']} {len(found)}"] = answer["Body"].read().decode()
+    return found
+
+
+def turn(of: int, at: str = "2026-11-20T16:15:00Z") -> dict[str, object]:
+    return {"at": at, "minutes": 15, "of": of}
+
+
+def test_an_anchor_of_each_tenant_is_in_the_answer_and_kept_once(
+    keeping: Function, evidence: Any, make_session: MakeSession, tenant: Tenant
+) -> None:
+    make_session("2026-10-20 09:00", "2026-10-20 18:00")
+    other = Tenant.objects.create(name="雨雲商店")
+    first, _again = (keeping.invoke({"command": "export_anchor", "turn": turn(1)}) for _ in range(2))
+    month = last_month(tenant)
+    for uid in (tenant.tenant_uid, other.tenant_uid):
+        (document,) = [d for d in first["documents"] if uid in d["name"]]
+        assert document["text"].startswith(f"anchor {uid} {month} until ")
+        digest = document["text"].splitlines()[1].removeprefix("digest ")
+        assert document["name"] == f"anchors/{uid}/{month}-{digest[:16]}.txt"
+        assert list(kept(evidence, f"anchors/{uid}/").values()) == [document["text"]]
+        assert any(digest in line for line in first["said"])
+        assert any(digest in line for line in keeping.lines())  # also in the log
+
+
+def test_an_anchor_from_before_is_checked_in_an_event(keeping: Function, employee: User) -> None:
+    assert employee.tenant
+    asked = {"tenant": employee.tenant.tenant_uid, "month": "2026-10"}
+    (document,) = keeping.invoke({"command": "export_anchor", "options": asked})["documents"]
+    digest = document["text"].splitlines()[1].removeprefix("digest ")
+    for known in (document["text"], digest):
+        found = keeping.invoke({"command": "export_anchor", "options": {**asked, "check": known}})
+        assert "fits" in found["said"][-1]
+        assert found["documents"] == []
+    with pytest.raises(FunctionError, match="the digest differs"):
+        keeping.invoke({"command": "export_anchor", "options": {**asked, "check": "0" * 64}})
+    with pytest.raises(FunctionError, match="this is no anchor"):
+        keeping.invoke({"command": "export_anchor", "options": {**asked, "check": "/etc/passwd"}})
+
+
+def test_a_purge_keeps_its_manifest_which_can_be_checked(
+    keeping: Function, evidence: Any, employee: User
+) -> None:
+    purge = {"command": "purge_expired", "options": {"confirm": True}, "turn": turn(1)}
+    old_event()
+    found = keeping.invoke(purge)
+    run = found["said"][0].removeprefix("Run ")
+    (document,) = found["documents"]
+    assert document["name"] == f"manifests/{run}.json"
+    assert json.loads(document["text"])["run"] == run
+    assert list(kept(evidence, f"manifests/{run}").values()) == [document["text"]]
+    checked = keeping.invoke({"command": "purge_expired", "options": {"check": document["text"]}})
+    assert checked["said"][-1].endswith(f"the database tells the same of the run {run}.")
+    once_more = keeping.invoke({"command": "purge_expired", "options": {"manifest_of": run}})
+    assert once_more["documents"] == found["documents"]
+    assert len(kept(evidence, f"manifests/{run}")) == 1
+    assert any(f"Run {run} of purge_expired" in line for line in keeping.lines())
+    # The next night there is nothing to remove, and so nothing to keep.
+    assert keeping.invoke(purge)["documents"] == []
+
+
+def test_without_a_bucket_the_answer_has_it(maintenance: Function, employee: User) -> None:
+    old_event()
+    found = maintenance.invoke({"command": "purge_expired", "options": {"confirm": True}})
+    (document,) = found["documents"]
+    assert json.loads(document["text"])["digest"]
+    assert document["sha256"] == hashlib.sha256(document["text"].encode()).hexdigest()
+
+
+def test_what_the_bucket_does_not_take_is_an_error(
+    static_root: Path, s3_server: str, tmp_path: Path, employee: User
+) -> None:
+    nothing = {"EVIDENCE_BUCKET": "no-such-bucket", "AWS_ENDPOINT_URL_S3": s3_server}
+    variables = {**deployed(static_root), **nothing, "DATABASE_URL": database_url()}
+    old_event()
+    with function(MAINTENANCE, tmp_path / "log", variables) as found:
+        with pytest.raises(FunctionError, match=r"manifests/.* could not be kept.*Run "):
+            found.invoke({"command": "purge_expired", "options": {"confirm": True}})
+        assert found.invoke({"command": "purge_expired", "options": {"confirm": True}})["documents"] == []
+
+
+def old_event() -> None:
+    """Have the audit trail tell of something that is older than any retention."""
+    with connections["owner"].cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO audit_events (at, kind, actor_name, door, after)"
+            " VALUES ('2001-01-01 00:00+00', 'account.locked', '', 'command', '{}')"
+        )
+
+
+def test_a_retention_is_set(maintenance: Function, tenant: Tenant) -> None:
+    asked: dict[str, object] = {"tenant": tenant.tenant_uid, "months": 72, "reason": "--reason=--help"}
+    found = maintenance.invoke({"command": "set_retention", "options": asked})
+    assert found["said"] == [f"{tenant.tenant_uid}: 60 months before, 72 months now."]
+    tenant.refresh_from_db()
+    assert tenant.retention_months == 72
+    with pytest.raises(FunctionError, match="set_retention failed"):
+        maintenance.invoke({"command": "set_retention", "options": {**asked, "months": 12}})
+
+
+def test_turns_after_each_other_have_everybody_once(maintenance: Function, employee: User) -> None:
+    """Twenty turns in a row, a quarter of an hour apart, have everybody once."""
+    others = [Tenant.objects.create(name=f"商店 {number}") for number in range(5)]
+    uids = [tenant.tenant_uid for tenant in (employee.tenant, *others) if tenant]
+    begins = dt.datetime(2026, 11, 20, 16, tzinfo=dt.UTC)
+    found: list[str] = []
+    for number in range(20):
+        at = (begins + number * dt.timedelta(minutes=15)).isoformat()
+        asked = {"command": "export_anchor", "turn": turn(20, at)}
+        found += [d["name"].split("/")[1] for d in maintenance.invoke(asked)["documents"]]
+    assert sorted(found) == sorted(uids)
+
+
+def test_of_much_that_was_said_the_beginning_stays(maintenance: Function, tenant: Tenant) -> None:
+    """Run, 61 tenants, whoever has none, and where its manifest is: 64 lines."""
+    Tenant.objects.bulk_create(Tenant(name=f"商店 {number}") for number in range(60))
+    found = maintenance.invoke({"command": "purge_expired", "options": {"confirm": True}})
+    assert len(found["said"]) == 51
+    assert found["said"][0].startswith("Run 20")
+    assert found["said"][10] == "(14 lines are left out)"
+    assert found["said"][-1].startswith("Its manifest: ")

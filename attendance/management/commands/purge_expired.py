@@ -1,6 +1,7 @@
 """Remove what is older than its tenant's retention."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from attendance import retention
+from attendance.management import parts
 from attendance.management.commands.verify_history import tenant_of
 from attendance.retention import Amount, Owner
 from tenants import scope
 
 READING = "what is older than the retention is looked at"
+
+logger = logging.getLogger("attendance.purges")
 
 
 class Command(BaseCommand):
@@ -35,17 +39,21 @@ class Command(BaseCommand):
         does.add_argument("--manifest-of", metavar="RUN", help="write the manifest of a run from before")
         does.add_argument("--check", metavar="FILE", help="compare a manifest with the database")
         parser.add_argument(
-            "--manifest", metavar="FILE", help="where the manifest goes; not over another file"
+            "--manifest",
+            metavar="FILE",
+            help="where the manifest goes, not over another file; into a folder it goes as RUN.json, if "
+            "anything was removed",
         )
+        parts.add_arguments(parser)
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Do as asked. CommandError for what stayed, for a manifest that does not fit, and for nonsense."""
         if options["check"]:
             self._check(options["check"])
         elif options["manifest_of"]:
-            self._write(options["manifest_of"], options["manifest"])
+            self._write(options["manifest_of"], Path(options["manifest"]) if options["manifest"] else None)
         elif options["confirm"]:
-            self._purge(options["tenant"], options["manifest"])
+            self._purge(options)
         else:
             self._look(options["tenant"])
 
@@ -66,33 +74,51 @@ class Command(BaseCommand):
                 )
         self.stdout.write("Nothing was removed. With --confirm it is.")
 
-    def _purge(self, uid: str | None, path: str | None) -> None:
-        if path and Path(path).exists():
+    def _purge(self, options: dict[str, Any]) -> None:
+        path = Path(options["manifest"]) if options["manifest"] else None
+        if path and path.exists() and not path.is_dir():
             raise CommandError(f"{path} is there already.")
         with scope.everything(READING):
-            owners, run = self._owners(uid), retention.new_run()
+            owners, run = self._owners(options["tenant"]), retention.new_run()
         self._say(f"Run {run}")
-        stayed = 0
-        for owner in owners:
+        # Also if the process is ended before it can say anything.
+        logger.info("Run %s of purge_expired.", run)
+        reached = parts.Round({owner.uid: owner for owner in owners}, options)
+        try:
+            stayed, is_any = self._purge_each(reached, run)
+        except KeyboardInterrupt:
+            self._say(f"{reached.not_done()} Its manifest: manage.py purge_expired --manifest-of {run}")
+            raise
+        if path and (is_any or not path.is_dir()):
+            self._write(run, path)
+        else:
+            self._say(f"Its manifest: manage.py purge_expired --manifest-of {run}")
+        if stayed or reached.left:
+            kept = f"{stayed} kept what should have gone." if stayed else "There was too little time."
+            raise CommandError(f"{kept} {reached.not_done()}".rstrip())
+
+    def _purge_each(self, reached: parts.Round[Owner], run: str) -> tuple[int, bool]:
+        """Return how many kept what should have gone, and whether anything went."""
+        stayed, is_any = 0, False
+        for owner in reached:
             try:
                 amount = retention.purge(owner, run, f"older than the retention: purge_expired {run}")
             except DatabaseError as error:
                 # One tenant's trouble, such as a zone that there is not, keeps no other's records.
                 stayed += 1
+                is_any = True  # some of it may have gone before
                 self._say(f"{owner.uid}: {str(error).splitlines()[0]}")
                 continue
             stayed += len(amount.left)
+            is_any = is_any or bool(
+                amount.work_sessions or amount.rows_of_history or amount.audit_events or amount.refused_rows
+            )
             self._say(f"{owner.uid}: removed {_told(amount)}; {amount.rows_of_history:,} rows of history")
             for employee, why in amount.left.items():
                 self._say(f"{owner.uid}: employee {employee or '?'} stayed: {why}")
-        if path:
-            self._write(run, path)
-        else:
-            self._say(f"Its manifest: manage.py purge_expired --manifest-of {run}")
-        if stayed:
-            raise CommandError(f"{stayed} kept what should have gone.")
+        return stayed, is_any
 
-    def _write(self, run: str, path: str | None) -> None:
+    def _write(self, run: str, path: Path | None) -> None:
         try:
             with scope.everything(READING):
                 told = retention.manifest(run)
@@ -102,8 +128,10 @@ class Command(BaseCommand):
         if path is None:
             self.stdout.write(text, ending="")
             return
+        if path.is_dir():
+            path /= f"{run}.json"
         try:
-            with Path(path).open("x", encoding="utf-8") as file:
+            with path.open("x", encoding="utf-8") as file:
                 file.write(text)
         except OSError as error:
             raise CommandError(str(error)) from error
