@@ -28,8 +28,9 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import close_old_connections
 
-from timerecord.aws import configuration, evidence, start
+from timerecord.aws import configuration, evidence, large_answers, start
 from timerecord.aws.answers import drop_connections, seconds_left
+from timerecord.core.sessions import StoreUnavailableError
 from timerecord.core.time_limit import OutOfTimeError, time_limit
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "timerecord.settings")
@@ -65,6 +66,7 @@ COMMANDS: Final[dict[str, dict[str, Callable[[object], bool]]]] = {
         "months": _whole_number(1, 1200),
         "reason": _text(r"(?s).{1,1000}"),
     },
+    "export_archive": {"tenant": TENANT, "reason": _text(r"(?s).{1,1000}")},
     "purge_expired": {
         "tenant": TENANT,
         "confirm": lambda value: type(value) is bool,
@@ -96,14 +98,15 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Run a command; return its name, the first and last lines that it said, and its milliseconds.
 
     `documents` are what it made to be kept, anchors or a manifest: their names, digests (SHA-256) and texts,
-    as far as these fit. Where EVIDENCE_BUCKET is set, they are in it, also if the command failed.
+    as far as these fit. Where EVIDENCE_BUCKET is set, they are in it, also if the command failed. `url` is
+    the address of an archive in EXPORT_BUCKET: whoever has it gets the file, for an hour. No log has it.
     MaintenanceError if it may not be called, fails, or is out of time; what it was about is in the message.
     The log has what was said.
     """
     command, options = _asked(event)
     # As the beginning of a request does: a connection that is gone by now is noticed, and made anew.
     close_old_connections()
-    said, started = io.StringIO(), time.perf_counter()
+    said, started, url = io.StringIO(), time.perf_counter(), ""
     with tempfile.TemporaryDirectory() as folder:
         made, given = Path(folder, "made"), Path(folder, "given")
         problem = _run(command, _words(command, options, event, made, given, context), said, context)
@@ -112,6 +115,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             for path in sorted(made.rglob("*"))
             if path.is_file()
         }
+        if command == "export_archive" and not problem:
+            url, problem = _hand_over(given, context)
     digests = {name: hashlib.sha256(body).hexdigest() for name, body in documents.items()}
     for name, digest in digests.items():
         said.write(f"{name}: SHA-256 {digest}\n")
@@ -125,6 +130,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     logger.info("%s ended after %s ms: %s", command, milliseconds, told)
     return {
         "command": command,
+        **({"url": url} if url else {}),
         "said": lines,
         "milliseconds": milliseconds,
         "documents": [
@@ -144,6 +150,8 @@ def _asked(event: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     for name, value in options.items():
         if not COMMANDS[command][name](value):
             raise MaintenanceError(f"{command}: {name} may not have such a value")
+    if command == "export_archive" and not settings.EXPORT_BUCKET:
+        raise MaintenanceError("EXPORT_BUCKET is not set: there is nowhere to put an archive")
     if "turn" in event and command not in BY_TURNS:
         raise MaintenanceError(f"{command} is not done by turns")
     return command, options
@@ -169,20 +177,24 @@ def _words(
     """Return the words of a command line, whose documents go into `made`, in folders as in the bucket."""
     for prefix in evidence.PREFIXES:
         (made / prefix).mkdir(parents=True)
+    given.mkdir()
     words = []
     for name, value in options.items():
         word = f"--{name.replace('_', '-')}"
         if value is True:
             words.append(word)
         elif name == "check" and not re.fullmatch(DIGEST, value):
-            given.write_text(value, encoding="utf-8")
-            words.append(f"{word}={given}")
+            document = given / "document"
+            document.write_text(value, encoding="utf-8")
+            words.append(f"{word}={document}")
         elif value is not False:
             words.append(f"{word}={value}")
     if "turn" in event:
         words.append(f"--part={part_of(event['turn'])}")
         if math.isfinite(seconds := seconds_left(context)):
             words.append(f"--seconds={max(seconds * BEGINNING, 1):.0f}")
+    if command == "export_archive":
+        words.append(f"--output={given / options.get('tenant', 'archive')}.zip")
     if command == "export_anchor" and "check" not in options:
         words.append(f"--into={made / 'anchors'}")
     if command == "purge_expired" and (options.get("confirm") or "manifest_of" in options):
@@ -219,6 +231,18 @@ def _keep(documents: dict[str, bytes], context: Any) -> str:
     except evidence.NotKeptError as error:
         return str(error)
     return ""
+
+
+def _hand_over(folder: Path, context: Any) -> tuple[str, str]:
+    """Put the archive into EXPORT_BUCKET; return its address, and what went wrong."""
+    (archive,) = folder.iterdir()
+    try:
+        with time_limit(seconds_left(context)):
+            return large_answers.url_of_file(archive, "application/zip"), ""
+    except OutOfTimeError:
+        return "", "there was no time left to hand the archive over"
+    except StoreUnavailableError as error:
+        return "", str(error)
 
 
 @contextlib.contextmanager

@@ -2,28 +2,32 @@
 
 import datetime as dt
 import hashlib
+import io
 import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 from django.conf import settings
 from django.db import connections
 
-from accounts.models import PasswordReset, Role, User
+from accounts.models import AuditEvent, PasswordReset, Role, User
 from attendance.management.commands.export_anchor import last_month
 from tenants.models import Tenant
 from tests.attendance.tampering import connect, no_triggers
 from tests.aws_lambda.conftest import MAINTENANCE, PLACE, database_url, deployed, function, s3_client
 from tests.aws_lambda.runtime import Function, FunctionError
+from tests.aws_lambda.test_large_answers import fetch
 from tests.conftest import MakeSession
 from timerecord.core import clock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-BUCKET = "timerecord-evidence"
+BUCKET, EXPORTS = "timerecord-evidence", "timerecord-exports-of-maintenance"
 ADMIN = {"PLATFORM_ADMIN_EMAIL": "first@example.com", "PLATFORM_ADMIN_PASSWORD": "a first passphrase, long"}
 
 
@@ -156,6 +160,7 @@ def evidence(s3_server: str) -> Iterator[Any]:
     """A bucket as template.yaml makes it: with versions, and a lock on each."""
     with s3_client(s3_server) as client:
         client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=PLACE, ObjectLockEnabledForBucket=True)
+        client.create_bucket(Bucket=EXPORTS, CreateBucketConfiguration=PLACE)
         yield client
 
 
@@ -167,9 +172,9 @@ def keeping(
     evidence: Any,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Function]:
-    """The function, with that bucket."""
-    bucket = {"EVIDENCE_BUCKET": BUCKET, "AWS_ENDPOINT_URL_S3": s3_server}
-    variables = {**deployed(static_root), **bucket, "DATABASE_URL": database_url()}
+    """The function, with that bucket, and one for exports."""
+    buckets = {"EVIDENCE_BUCKET": BUCKET, "EXPORT_BUCKET": EXPORTS, "AWS_ENDPOINT_URL_S3": s3_server}
+    variables = {**deployed(static_root), **buckets, "DATABASE_URL": database_url()}
     with function(MAINTENANCE, tmp_path_factory.mktemp("keeping") / "log", variables) as found:
         yield found
 
@@ -300,3 +305,31 @@ def test_of_much_that_was_said_the_beginning_stays(maintenance: Function, tenant
     assert found["said"][0].startswith("Run 20")
     assert found["said"][10] == "(14 lines are left out)"
     assert found["said"][-1].startswith("Its manifest: ")
+
+
+def test_an_archive_goes_by_way_of_the_bucket_and_its_address_into_no_log(
+    keeping: Function, make_session: MakeSession, tenant: Tenant
+) -> None:
+    make_session("2026-10-20 09:00", "2026-10-20 18:00")
+    asked = {"tenant": tenant.tenant_uid, "reason": "the contract ends"}
+    found = keeping.invoke({"command": "export_archive", "options": asked})
+    content, headers = fetch(found["url"])
+    with zipfile.ZipFile(io.BytesIO(content)) as parts:
+        assert b"2026-10-20T00:00:00+00:00" in parts.read("work_sessions.csv")
+        code = json.loads(parts.read("tenant.json"))["closing_code"]
+    assert headers["Content-Disposition"] == f'attachment; filename="{tenant.tenant_uid}.zip"'
+    assert headers["Content-Type"] == "application/zip"
+    event = AuditEvent.objects.get(kind="export.archive")
+    assert (event.tenant_id, event.door, event.reason) == (tenant.pk, "command", "the contract ends")
+    for secret in (code, urlsplit(found["url"]).path):
+        assert not any(secret in line for line in keeping.lines())
+    assert found["documents"] == []  # nothing for the evidence
+
+
+def test_no_archive_without_a_bucket_a_tenant_or_a_reason(maintenance: Function, keeping: Function) -> None:
+    with pytest.raises(FunctionError, match="EXPORT_BUCKET is not set"):
+        maintenance.invoke({"command": "export_archive", "options": {"tenant": "ten_1", "reason": "x"}})
+    with pytest.raises(FunctionError, match="the following arguments are required: --tenant, --reason"):
+        keeping.invoke({"command": "export_archive"})
+    with pytest.raises(FunctionError, match="There is no tenant ten_1"):
+        keeping.invoke({"command": "export_archive", "options": {"tenant": "ten_1", "reason": "x"}})

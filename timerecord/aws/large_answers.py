@@ -2,7 +2,8 @@
 
 import secrets
 from collections.abc import Mapping
-from typing import Any, Final
+from pathlib import Path
+from typing import IO, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
@@ -11,6 +12,7 @@ from timerecord.aws import services
 from timerecord.core.sessions import StoreUnavailableError
 
 SECONDS: Final = 300  # that the address is good for; the bucket's rule removes the file within days
+SECONDS_OF_FILE: Final = 3600  # longer than that, a role's own rights may not last
 PREFIX: Final = "exports/"
 
 _client: Any = None
@@ -22,13 +24,24 @@ def url_of(headers: Mapping[str, str], body: bytes) -> str:
     Of the headers of its answer those stay that say what it is and how it is called. Nobody can guess the
     address: it is signed. StoreUnavailableError if the bucket does not take it.
     """
-    client = _s3()
-    target = {"Bucket": settings.EXPORT_BUCKET, "Key": f"{PREFIX}{secrets.token_urlsafe(24)}"}
     kept = {"ContentType": "Content-Type", "ContentDisposition": "Content-Disposition"}
     named = {key: headers[name] for key, name in kept.items() if name in headers}
+    return _url(body, named, SECONDS)
+
+
+def url_of_file(path: Path, content_type: str) -> str:
+    """Keep a file of up to 5 GB likewise, under its own name, for SECONDS_OF_FILE; memory holds none of it."""
+    named = {"ContentType": content_type, "ContentDisposition": f'attachment; filename="{path.name}"'}
+    with path.open("rb") as body:
+        return _url(body, named, SECONDS_OF_FILE)
+
+
+def _url(body: bytes | IO[bytes], named: Mapping[str, str], seconds: int) -> str:
+    target = {"Bucket": settings.EXPORT_BUCKET, "Key": f"{PREFIX}{secrets.token_urlsafe(24)}"}
+    client = _s3()
     try:
         client.put_object(**target, Body=body, CacheControl="private, no-store", **named)
-        url: str = client.generate_presigned_url("get_object", Params=target, ExpiresIn=SECONDS)
+        url: str = client.generate_presigned_url("get_object", Params=target, ExpiresIn=seconds)
     except (BotoCoreError, ClientError) as error:
         raise StoreUnavailableError(f"S3: {error}") from error
     return url
