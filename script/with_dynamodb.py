@@ -32,25 +32,31 @@ ENVIRONMENT = {
 }
 
 
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nothing listened on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+# What `python -m moto.server` does, at a socket that it is given: nobody else can have its port.
+SERVE = """
+import sys
+from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+application = DomainDispatcherApplication(create_backend_app)
+listening = int(sys.argv[1])
+make_server(
+    "127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler, fd=listening
+).serve_forever()
+"""
 
 
 def start(log: IO[bytes]) -> tuple["subprocess.Popen[bytes]", str]:
     """Start moto's server as a child; return it and its address once it answers, else RuntimeError."""
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        preexec_fn=child_setup(signal.SIGTERM),
-    )
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server = subprocess.Popen(
+            [sys.executable, "-c", SERVE, str(listening.fileno())],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=[listening.fileno()],
+            preexec_fn=child_setup(signal.SIGTERM),
+        )
     wait_until_it_answers(server, f"{address}/moto-api/data.json")
     return server, address
 

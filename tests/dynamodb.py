@@ -14,6 +14,7 @@ import with_dynamodb
 from django.conf import settings as project
 from with_postgres import child_setup
 
+from tests.postgresql import port_kept
 from timerecord.aws import client, table
 
 if TYPE_CHECKING:
@@ -84,24 +85,23 @@ def dynamodb_local(log: IO[bytes]) -> Iterator[str]:
             " emulator is not atomic between threads"
         )
     jar = Path(given)
-    port = with_dynamodb.free_port()
-    libraries = jar.parent / "DynamoDBLocal_lib"
-    server = subprocess.Popen(
-        ["java", "-jar", str(jar), "-inMemory", "-port", str(port)],
-        cwd=jar.parent,
-        env=os.environ | {"LD_LIBRARY_PATH": str(libraries)},
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        preexec_fn=child_setup(signal.SIGTERM),
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        with_dynamodb.wait_until_it_answers(server, address)
-        yield address
-    finally:
-        server.terminate()
-        server.wait()
+    with port_kept() as port:
+        server = subprocess.Popen(
+            ["java", "-jar", str(jar), "-inMemory", "-port", str(port)],
+            cwd=jar.parent,
+            env=os.environ | {"LD_LIBRARY_PATH": str(jar.parent / "DynamoDBLocal_lib")},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=child_setup(signal.SIGTERM),
+        )
+        address = f"http://127.0.0.1:{port}"
+        try:
+            with_dynamodb.wait_until_it_answers(server, address)
+            yield address
+        finally:
+            server.terminate()
+            server.wait()
 
 
 def make_table(on: "DynamoDBClient") -> None:

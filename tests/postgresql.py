@@ -5,13 +5,13 @@ import contextlib
 import functools
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-import with_dynamodb
 from as_roles import ROLES, url_of
 from django.conf import settings as project
 from django.db import close_old_connections, connections
@@ -19,8 +19,6 @@ from django.test import Client
 from with_postgres import Server, run_folder
 
 from timerecord.env import Environment
-
-free_port = with_dynamodb.free_port
 
 SECONDS = 120  # nothing here takes that long
 # As initdb leaves it; with roles and schema; with the tables as well.
@@ -102,6 +100,19 @@ class OwnServer:
         """Return the entries of its log since it was started, several lines each, as `role|text`."""
         text = self.server.log.read_text(encoding="utf-8", errors="replace")
         return [entry.strip() for entry in ENTRY.split(text)]
+
+
+@contextlib.contextmanager
+def port_kept() -> Iterator[int]:
+    """Yield a port of 127.0.0.1 for a server that cannot choose one: nobody else gets it meanwhile.
+
+    Linux lets a server listen where another socket is bound and does not listen, if both say SO_REUSEADDR,
+    but chooses no such port for anybody. PostgreSQL and Java say so.
+    """
+    with socket.socket() as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", 0))
+        yield kept.getsockname()[1]
 
 
 @contextlib.contextmanager

@@ -144,7 +144,7 @@ class TestTwoAtOnce:
     def test_a_first_that_died_is_not_waited_for(self, owner: psycopg.Connection[Any]) -> None:
         assert holds_the_lock(owner)
         owner.close()
-        assert handler({"wait_seconds": 10}, None)["applied"]
+        assert handler({"wait_seconds": SECONDS}, None)["applied"]
 
 
 def in_a_thread_of_its_own(server: OwnServer) -> dict[str, Any]:

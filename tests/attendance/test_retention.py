@@ -24,9 +24,9 @@ from tenants.models import Tenant
 from tests.attendance.tampering import REWRITE, On, connect, found, no_triggers
 from tests.conftest import MakeUser
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_month_ends")]
 
-JAPAN = zoneinfo.ZoneInfo("Asia/Tokyo")
+JAPAN, AUCKLAND = zoneinfo.ZoneInfo("Asia/Tokyo"), zoneinfo.ZoneInfo("Pacific/Auckland")
 HOUR = dt.timedelta(hours=1)
 DAY = dt.timedelta(days=1)
 REASON = "a test purges"
@@ -192,9 +192,13 @@ def test_days_are_the_tenants(at: MakeAt, employee: User, owner: On, tenant: Ten
     """What is before midnight in Japan is after it in New Zealand."""
     at(-2 * HOUR, 2)
     aged(owner, employee)
-    Tenant.objects.filter(pk=tenant.pk).update(time_zone="Pacific/Auckland")
+    # In the last hours of Japan's month Auckland is in the next one: the edge of the same month is wanted.
+    months = 61 if edge(zone=AUCKLAND) > edge() else 60
+    assert edge() - edge(months, AUCKLAND) in (3 * HOUR, 4 * HOUR)
+    here = Tenant.objects.filter(pk=tenant.pk)
+    here.update(time_zone=AUCKLAND.key, retention_months=months)
     assert removed() == 0
-    Tenant.objects.filter(pk=tenant.pk).update(time_zone="Asia/Tokyo")
+    here.update(time_zone=JAPAN.key, retention_months=60)
     assert removed() == 1
 
 

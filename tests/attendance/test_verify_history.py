@@ -29,7 +29,7 @@ from tests.attendance.tampering import (
 from tests.conftest import MakeSession, MakeUser, japan
 from timerecord.core import clock
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_month_ends")]
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from psycopg import sql
 from pytest_django import DjangoDbBlocker
 from tls_postgres import Authority, authority, tls_before
 
-from tests.postgresql import OwnServer, free_port, own_server
+from tests.postgresql import OwnServer, own_server, port_kept
 from tests.test_env import GOOD
 from tests.test_settings import read
 from timerecord.aws import services
@@ -196,7 +196,8 @@ class TestConnection:
 
     def test_a_server_without_tls_is_refused(self, roots: Path) -> None:
         with (
-            own_server(listen_addresses="127.0.0.1", port=(port := free_port())) as plain,
+            port_kept() as port,
+            own_server(listen_addresses="127.0.0.1", port=port) as plain,
             pytest.raises(OperationalError, match="does not support SSL"),
         ):
             connect(Proxied(plain.url, port), roots).ensure_connection()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import psycopg
 import pytest
 from django.conf import settings
 from django.db import connection
@@ -75,6 +76,12 @@ def s3_client(address: str) -> Iterator[Any]:
         yield client
         client.close()
     services.forget()
+
+
+def administrator() -> psycopg.Connection[Any]:
+    """Connect to the test's database as a superuser, who sees what others do there."""
+    name = connection.settings_dict["NAME"]
+    return psycopg.connect(settings.DATABASE_ADMIN_URL, dbname=name, autocommit=True)
 
 
 @contextlib.contextmanager

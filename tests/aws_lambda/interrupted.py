@@ -14,6 +14,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return maintenance_handler.handler(event, context)
     from tests.aws_lambda.urls import stand_at_the_edge  # once Django is set up
 
-    # An alarm that falls just there cannot be set.
+    # A timer that ends just there cannot be set.
     with mock.patch.object(maintenance_handler, "call_command", stand_at_the_edge):
         return maintenance_handler.handler(event, context)

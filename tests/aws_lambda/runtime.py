@@ -26,7 +26,7 @@ from urllib.parse import urlencode, urlsplit
 
 API = "/2018-06-01/runtime"
 LONGEST_ANSWER = 6_291_556
-SECONDS = 60  # a busy machine takes its time
+SECONDS = 180  # a busy machine takes its time
 HOST = "time.example.com"
 SOURCE = "203.0.113.7"
 

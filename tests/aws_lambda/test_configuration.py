@@ -50,9 +50,10 @@ def aws(dynamodb_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[
 
 
 @pytest.fixture
-def keep(aws: dict[str, str]) -> Iterator[Keep]:
+def keep(aws: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Keep]:
     """Put a secret, or parameters, in place of what was there."""
     # An emulator on a busy machine takes its time, the first one to ask it most of all.
+    monkeypatch.setattr(configuration, "READ_SECONDS", 60)
     secrets, parameters = (services.client(name, read_seconds=60) for name in ("secretsmanager", "ssm"))
     named: set[str] = set()
 
@@ -186,7 +187,22 @@ class TestOutOfReach:
             started = time.monotonic()
             with pytest.raises(ImproperlyConfigured, match="APP_PARAMETER_PATH"):
                 variables(NAMES)
-        assert time.monotonic() - started < 8  # of the ten seconds that a start has
+            assert time.monotonic() - started < 30  # botocore's own patience is a minute a try
+            tries = connections_to(silent)
+        assert tries == services.ATTEMPTS
+        # Of the ten seconds that a start has; botocore waits for at most one before the second try.
+        assert tries * configuration.READ_SECONDS + (tries - 1) < 8
+
+
+def connections_to(listening: socket.socket) -> int:
+    """Return how many connected since it listens, none of which was accepted before."""
+    listening.setblocking(False)
+    accepted = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            listening.accept()[0].close()
+            accepted += 1
+    return accepted
 
 
 class TestOnLambda:

@@ -132,7 +132,7 @@ def test_an_anchor_waits_for_who_is_writing_and_keeps_nobody_else_waiting(make_u
     low, middle, high = make_user(), make_user(), make_user()
     assert middle.tenant is not None
     with another() as one, another() as two, another() as watching, ThreadPoolExecutor(1) as pool:
-        two.execute("SET lock_timeout = '2s'")
+        two.execute("SET lock_timeout = '20s'")
         one.execute("BEGIN")
         insert(one, middle, 9, 10)
 

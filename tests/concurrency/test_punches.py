@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import time_machine
 from django.db import IntegrityError, connection, connections, transaction
 from django.test import Client
 
@@ -14,6 +15,7 @@ from accounts.models import User
 from attendance.actions import Outcome, clock_in, clock_out, take_turn
 from attendance.models import NO_SESSION, WorkSession
 from tenants import scope
+from tests.concurrency.conftest import NOON
 from tests.concurrency.racing import SECONDS, all_at_once
 from tests.conftest import EVERYTHING, MakeUser, japan, own_scope
 from tests.html import Page, ja
@@ -116,8 +118,11 @@ def test_an_impatient_thumb_on_the_next_button(employee: User, n: int) -> None:
     assert told == {ja(WENT, time=time): 1, ja(GONE, time=time): AT_ONCE - 1}
 
 
-def test_a_punch_that_waits_has_the_time_of_its_turn(employee: User) -> None:
+def test_a_punch_that_waits_has_the_time_of_its_turn(
+    employee: User, time_machine: time_machine.TimeMachineFixture
+) -> None:
     """Were it the time of its arrival, it could begin before the end of the one it waited for."""
+    time_machine.move_to(NOON, tick=True)
 
     def punch() -> tuple[Outcome, dt.datetime]:
         try:

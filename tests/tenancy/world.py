@@ -59,7 +59,8 @@ class World:
     people: dict[str, Person]
     tenant_marks: dict[int, frozenset[str]]
     codes: dict[int, RoleCode]
-    # When the history says that all this was made, by PostgreSQL's clock: such a time gives nobody away.
+    # When the history says that all this was made, by PostgreSQL's clock: such a time gives nobody away, nor
+    # do its minute and second, which look like a mark's hour and minute twenty times an hour.
     minutes: set[str] = dataclasses.field(default_factory=set)
     # Digests of its tables, by what asks for them, as long as nothing has changed.
     before: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
@@ -175,7 +176,8 @@ def make_world() -> World:
         SupportAccess.objects.filter(pk=access.pk).update(ended_at=NOW)  # there; here it lasts
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT to_char(at AT TIME ZONE 'Asia/Tokyo', 'HH24:MI') FROM ("
+            "SELECT to_char(at AT TIME ZONE 'Asia/Tokyo', shown)"
+            " FROM unnest(ARRAY['HH24:MI', 'MI:SS']) AS shown, ("
             "SELECT at FROM work_session_history UNION ALL SELECT at FROM audit_events"
             " UNION ALL SELECT unnest(ARRAY[started_at, ends_at, ended_at]) FROM support_accesses) AS made"
         )

@@ -30,7 +30,7 @@ def url_of(headers: Mapping[str, str], body: bytes) -> str:
 
 
 def url_of_file(path: Path, content_type: str) -> str:
-    """Keep a file of up to 5 GB likewise, under its own name, for SECONDS_OF_FILE; memory holds none of it."""
+    """Keep a file of up to 5 GB likewise, under its own name, for SECONDS_OF_FILE; not through memory."""
     named = {"ContentType": content_type, "ContentDisposition": f'attachment; filename="{path.name}"'}
     with path.open("rb") as body:
         return _url(body, named, SECONDS_OF_FILE)
