@@ -15,6 +15,8 @@ from timerecord.core.admin import Site
 class TenantSite(Site):
     """Shows a tenant's admins the rows of their own tenant. Everybody else is refused, operators too."""
 
+    front_page_has = ("employees/",)
+
     def has_permission(self, request: HttpRequest) -> bool:
         """Whether somebody is a tenant admin; that they are active, the session's middleware sees to."""
         user = request.user

@@ -14,6 +14,7 @@ from django.core import signing
 from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -382,7 +383,12 @@ class UserAdmin(ScopedModelAdmin[User]):
     ) -> Any:
         row = context.get("original")
         if row:
-            context |= {"state": tag_of(row), "is_oneself": row.pk == request.user.pk}
+            month = f"{timezone.localtime(clock.now()):%Y-%m}"
+            context |= {
+                "state": tag_of(row),
+                "is_oneself": row.pk == request.user.pk,
+                "month_url": reverse("admin:employee_month", args=[row.pk, month]),
+            }
         return super().render_change_form(request, context, *args, **kwargs)
 
     def store(self, request: HttpRequest, row: User, form: Any, *, is_new: bool) -> None:

@@ -44,6 +44,7 @@ class CreateForm(TenantForm):
         self.initial["uid"] = self._signed()
         for name in ("name", "contact_email", "last_name", "first_name"):
             self.fields[name].widget.attrs["autocomplete"] = "off"  # it is somebody else's
+        self.fields["name"].error_messages["required"] = _("Please enter the name of the company.")
         self.fields["last_name"].error_messages["required"] = _("Please enter the family name.")
         self.fields["first_name"].error_messages["required"] = _("Please enter the given name.")
         self.fields["email"].error_messages["required"] = _("Please enter the e-mail address.")

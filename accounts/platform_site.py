@@ -4,13 +4,12 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Role, User
 from tenants import scope
 from tenants.scope import Door, Reach
-from timerecord.core.admin import Entry, Site
+from timerecord.core.admin import Site
 
 
 class PlatformSite(Site):
@@ -18,6 +17,7 @@ class PlatformSite(Site):
 
     site_title = site_header = _("Platform")
     index_title = _("Tenants")
+    front_page_has = ("tenants/", "support/")
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Whether somebody is a platform admin; that they are active, the session's middleware sees to."""
@@ -30,20 +30,6 @@ class PlatformSite(Site):
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """Say whose site it is, where others have the tenant."""
         return {**super().each_context(request), "tenant": self.site_header}
-
-    def navigation(self, request: HttpRequest) -> list[Entry]:
-        """Return what the navigation leads to; a tenant's pages belong to the list of tenants."""
-        index = reverse("platform:index")
-        return [
-            Entry(
-                entry.label,
-                entry.url,
-                entry.is_here or request.path.startswith((f"{index}tenants/", f"{index}support/")),
-            )
-            if entry.url == index
-            else entry
-            for entry in super().navigation(request)
-        ]
 
 
 platform_site = PlatformSite("platform")

@@ -20,6 +20,8 @@ PAGE_SIZE: Final = 50
 SEARCHED_AT_ONCE: Final = dt.timedelta(days=92)
 # The events whose subject is a user; of all others it is a row of the table that the kind names.
 ABOUT_USERS: Final = ("users.", "sign_", "password.", "email.", "sessions.", "export.")
+# Its subject is the tenant; whose month it was is in what it tells besides.
+LOOKED_AT_EMPLOYEE: Final = "access.employee"
 
 
 class Kind(models.TextChoices):
@@ -167,7 +169,7 @@ def _about_users() -> Q:
 
 
 def _lines(events: list[AuditEvent], tenant: Tenant) -> list[Line]:
-    users = _named(event.subject_id for event in events if event.kind.startswith(ABOUT_USERS))
+    users = _named(_about(event) for event in events)
     return [
         _line(event, entry, users, tenant) for event, entry in zip(events, words.entries(events), strict=True)
     ]
@@ -179,11 +181,19 @@ def _named(ids: Iterable[int | None]) -> dict[int, User]:
     return {user.pk: user for user in named.filter(pk__in=wanted)}
 
 
+def _about(event: AuditEvent) -> int | None:
+    """Return the id of the user whom an event is about, if it is about one."""
+    if event.kind == LOOKED_AT_EMPLOYEE:
+        said = (event.after or {}).get("employee")
+        return said if isinstance(said, int) else None
+    return event.subject_id if event.kind.startswith(ABOUT_USERS) else None
+
+
 def _line(event: AuditEvent, entry: HistoryEntry, users: dict[int, User], tenant: Tenant) -> Line:
-    is_about_user = event.kind.startswith(ABOUT_USERS) and event.subject_id is not None
-    is_own = is_about_user and event.subject_id == event.actor_id
-    about = users.get(event.subject_id or 0) if is_about_user else None
-    if is_about_user:
+    user_id = _about(event)
+    is_own = user_id is not None and user_id == event.actor_id
+    about = users.get(user_id) if user_id is not None else None
+    if user_id is not None:
         whom = about.display_name if about else _name_in(event)
     elif event.kind.startswith(f"{RoleCode._meta.db_table}."):
         whom = str(_("role code"))

@@ -64,7 +64,7 @@ HAPPENED: Final = {
         "Rows that the import had refused were removed, older than the retention."
     ),
 }
-# What such an event tells besides, as it is.
+# What such an event tells besides.
 DETAILS: Final = ("month", "file")
 DOORS: Final = {
     "import": gettext_lazy("import of the old application"),
@@ -90,12 +90,12 @@ def _what(event: AuditEvent) -> Iterator[str]:
     before, after = event.before or {}, event.after or {}
     if event.kind in HAPPENED:
         yield str(HAPPENED[event.kind])
+        yield from (_value(detail, after[detail]) for detail in DETAILS if after.get(detail))
         if event.device:
             yield devices.name_of(event.device) or event.device
-        yield from (str(after[detail]) for detail in DETAILS if after.get(detail))
     elif verb == "insert":
         yield str(MADE.get(table, ""))
-        for column in ("email", "role", "expires_at", "max_uses", "ends_at", "reason"):
+        for column in ("email", "role", "expires_at", "max_uses", "ends_at"):
             if after.get(column) is not None:
                 yield f"{SHOWN[column]}: {_value(column, after[column])}"
     elif verb == "delete":
@@ -135,4 +135,6 @@ def _value(column: str, value: Any) -> str:
     if column in ("expires_at", "locked_until", "ends_at"):
         instant = dt.datetime.fromisoformat(value)
         return date_format(timezone.localtime(instant), "DATETIME_FORMAT")
+    if column == "month":
+        return date_format(dt.date.fromisoformat(f"{value}-01"), "YEAR_MONTH_FORMAT")
     return str(value)

@@ -73,7 +73,7 @@ def day_chart(days: Sequence[DaySummary]) -> DayChart:
             paths[kind].append(f"M{left:.1f} {baseline}V{top:.1f}H{right:.1f}V{baseline}z")
         if day.date.weekday() == 0:
             ends = left > WIDTH - LABEL_WIDTH
-            place = f"{right if ends else left:.1f}"
+            place = f"{WIDTH if ends else left:.1f}"
             labels.append(Label(place, "end" if ends else "start", words.axis_day(day.date)))
 
     return DayChart(

@@ -177,7 +177,10 @@ class WallClockField(BaseTemporalField):
     """A day and a time as clocks show them, without a zone: which instant that is, the form finds out."""
 
     widget = DateTimeLocalInput
-    default_error_messages = {"invalid": gettext_lazy("Enter a valid date/time.")}
+    default_error_messages = {
+        "required": gettext_lazy("Please enter the day and the time."),
+        "invalid": gettext_lazy("Enter a valid date/time."),
+    }
     input_formats = ("%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M")
 
     def to_python(self, value: Any) -> dt.datetime | None:
@@ -195,6 +198,11 @@ class WallClockField(BaseTemporalField):
 
 class EmployeeField(UserField):
     """Somebody of the tenant. Two may have one name, so the address stands beside it."""
+
+    default_error_messages = {"required": gettext_lazy("Please choose the employee.")}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"empty_label": gettext_lazy("Please choose"), **kwargs})
 
     def label_from_instance(self, obj: Any) -> str:
         """Return name and address."""

@@ -9,6 +9,7 @@ from timerecord.core.admin import Text
 
 # An address that asks for a later page than this asks for the first.
 DIGITS_OF_PAGES = 5
+DIGITS_OF_IDS = 18
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +25,11 @@ class Head:
 def page_number(said: str) -> int:
     """Return the page that an address asks for, from 1; the first for what is no number."""
     return int(said) if said.isascii() and said.isdigit() and len(said) <= DIGITS_OF_PAGES else 1
+
+
+def row_id(said: str) -> int | None:
+    """Return the id that an address names; None for what is none of a row."""
+    return int(said) if said.isascii() and said.isdigit() and len(said) <= DIGITS_OF_IDS else None
 
 
 class AskedList:

@@ -1,6 +1,7 @@
 """The months in the tenant admin's site: everybody's, which is the front page, one employee's, and files."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -15,7 +16,7 @@ from django.views.decorators.http import require_safe
 from accounts import audit, support
 from accounts.admin_site import acting, tenant_of, tenant_site
 from accounts.models import User
-from attendance import charts, exports, tenant_reports, words
+from attendance import charts, exports, history, tenant_reports, words
 from attendance.exports import Encoding, Export, Table
 from attendance.listing import AskedList, Head, page_number
 from attendance.months import Month
@@ -106,11 +107,11 @@ def tenant_month_page(request: HttpRequest) -> HttpResponse:
         "chart": charts.day_chart(page.days),
         "choices": _choices(page, asked),
         "tiles": _tiles(page) if asked.is_present else [],
-        "heads": _heads(asked),
+        "heads": heads(asked),
         "pages": [(n, asked.url(page=n)) for n in range(1, page.pages + 1)],
         "is_narrowed": bool(asked.search or asked.state),
         "show_all": asked.url(search="", state=None),
-        "steps": _steps(page, lambda month: f"{index}?month={month}", index),
+        "steps": steps(page, lambda month: f"{index}?month={month}", index),
         "files": _files(asked.month),
         "accesses": list(support.live_of(tenant)),
     }
@@ -127,18 +128,24 @@ def employee_month_page(request: HttpRequest, user_id: int, month: str) -> HttpR
     def address(of: Month) -> str:
         return reverse("admin:employee_month", args=[user_id, str(of)])
 
-    add = reverse("admin:attendance_worksession_add")
+    add, deleted = (
+        reverse("admin:attendance_worksession_add"),
+        reverse("admin:attendance_worksession_deleted"),
+    )
+    bounds = wanted.bounds(found.zone)
     context = {
         "title": f"{found.employee.name} {words.month_name(wanted)}",
         "found": found,
         "month_name": words.month_name(wanted),
         "open_parts": _open_parts(found),
         "chart": charts.day_chart(found.days),
-        "steps": _steps(found, address, address(Month.at(now, found.zone))),
+        "steps": steps(found, address, address(Month.at(now, found.zone))),
         "of_all": f"{reverse('admin:index')}?month={wanted}",
         "add_url": f"{add}?user={user_id}" if add else "",
         "xlsx_url": reverse("admin:employee_month_xlsx", args=[user_id, month]),
         "account_url": reverse("admin:accounts_user_change", args=[user_id]),
+        "deleted": history.deletions(bounds[0], bounds[-1]).filter(user=employee).count(),
+        "deleted_url": f"{deleted}?{urlencode({'date': wanted, 'user': user_id})}",
     }
     return tenant_site.render(request, "admin/attendance/employee_month.html", context)
 
@@ -230,8 +237,13 @@ def _employee(user_id: int) -> User:
     return get_object_or_404(User.objects.in_scope().looked_after().with_tenant(), pk=user_id)
 
 
-def _steps(found: TenantMonth | EmployeeMonth, address: Any, present: str) -> dict[str, Any]:
-    """Return the way to the months before and after, and to the present one from any other."""
+def steps(
+    found: TenantMonth | EmployeeMonth, address: Callable[[Month], str], present: str
+) -> dict[str, Any]:
+    """Return the way to the months before and after, and to the present one from any other.
+
+    `address` makes an address of a month; `present` is the one of the present month.
+    """
     return {
         "previous": found.previous and (words.month_name(found.previous), address(found.previous)),
         "following": found.following and (words.month_name(found.following), address(found.following)),
@@ -284,17 +296,19 @@ def _tiles(page: TenantMonth) -> list[dict[str, Any]]:
     ]
 
 
-def _heads(asked: Asked) -> list[Head]:
+def heads(asked: Asked) -> list[Head]:
+    """Return the heads of the table of employees; the last punch, in the present month only."""
+
     def sortable(sort: Sort, label: Text) -> Head:
         return asked.head(sort, label, descending_at_first=sort in DESCENDING_AT_FIRST)
 
-    heads = [
+    shown = [
         sortable(Sort.NAME, _("Name")),
         Head(_("State"), "state"),
         sortable(Sort.DAYS, _("Days worked")),
         sortable(Sort.HOURS, _("Hours")),
     ]
-    return [*heads, sortable(Sort.LAST_PUNCH, _("Last punch"))] if asked.is_present else heads
+    return [*shown, sortable(Sort.LAST_PUNCH, _("Last punch"))] if asked.is_present else shown
 
 
 def _open_parts(found: EmployeeMonth) -> list[Part]:

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
@@ -36,9 +35,10 @@ from accounts.platform_site import platform_site
 from accounts.support import NoAccessError
 from attendance import archives, platform_reports, tenant_reports
 from attendance.import_models import QuarantinedRow
-from attendance.listing import AskedList, Head, page_number
+from attendance.listing import AskedList, Head, page_number, row_id
 from attendance.months import Month
-from attendance.months_admin import month_of
+from attendance.months_admin import Asked as MonthAsked
+from attendance.months_admin import heads, month_of, steps
 from attendance.platform_reports import ROWS_SHOWN, Sort, TenantList
 from attendance.platform_words import CODES, TABLES
 from attendance.words import month_name
@@ -391,18 +391,17 @@ class TenantAdmin(ScopedModelAdmin[Tenant]):
     def quarantine_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show which rows of a tenant imports refused, and why; what stands in them, with an access alone."""
         tenant = self.row_of(request, object_id)
-        said = request.GET.get("after", "")
-        after = int(said) if said.isascii() and said.isdigit() and len(said) < 19 else 0
+        after = row_id(request.GET.get("after", "")) or 0
         rows = platform_reports.refused_rows(tenant, after=after)
         shown = rows[:ROWS_SHOWN]
         contents: dict[int, QuarantinedRow] = {}
-        with (
-            contextlib.suppress(NoAccessError),
-            support.reading(tenant, acting(request), what="access.quarantine"),
-        ):
+        access: dict[str, Any] = {}
+        with contextlib.suppress(NoAccessError), _looking(request, tenant, "access.quarantine") as looking:
+            access = looking
             contents = QuarantinedRow.objects.filter(tenant=tenant.pk).in_bulk([row.pk for row in shown])
         sources = {source.pk: source for source in platform_reports.sources()}
         context = {
+            **access,
             "title": _("Rows that the import refused"),
             "lines": [
                 {
@@ -414,7 +413,6 @@ class TenantAdmin(ScopedModelAdmin[Tenant]):
                 }
                 for row in shown
             ],
-            "has_access": bool(contents),
             "access_url": self.url("access", tenant),
             "older": f"?after={shown[-1].pk}" if len(rows) > ROWS_SHOWN else "",
             "is_first": not after,
@@ -519,9 +517,8 @@ def _tenant(tenant_id: int) -> Tenant:
 
 
 def _over(request: HttpRequest, tenant: Tenant) -> HttpResponse:
-    messages.warning(
-        request, _("You have no access to the records of %(name)s at present.") % {"name": tenant}
-    )
+    text = _("You cannot read the records of %(name)s at present. To go on, say why and for how long.")
+    messages.warning(request, text % {"name": tenant})
     url = reverse("platform:tenants_tenant_access", args=[tenant.pk])
     return HttpResponseRedirect(url, status=SEE_OTHER)
 
@@ -531,30 +528,27 @@ def _over(request: HttpRequest, tenant: Tenant) -> HttpResponse:
 def support_month_page(request: HttpRequest, tenant_id: int) -> HttpResponse:
     """Show a month of all employees of a tenant, to be read only."""
     tenant, now = _tenant(tenant_id), clock.now()
-    said = request.GET.get("month")
-    month = month_of(said) if said else Month.at(now, tenant.zone)
-    number = page_number(request.GET.get("page", ""))
-    here = reverse("platform:support_month", args=[tenant_id])
+    asked, here = MonthAsked.read(request, Month.at(now, tenant.zone)), request.path
     try:
-        with _looking(request, tenant, "access.month", month=str(month)) as context:
-            search = request.GET.get("q", "").strip()
-            page = tenant_reports.tenant_month(tenant, month, now, search=search, page=number)
+        with _looking(request, tenant, "access.month", month=str(asked.month)) as context:
+            page = tenant_reports.tenant_month(
+                tenant,
+                asked.month,
+                now,
+                search=asked.search,
+                sort=asked.sort,
+                descending=asked.descending,
+                page=asked.page,
+            )
             context |= {
-                "title": f"{tenant} {month_name(month)}",
+                "title": f"{tenant} {month_name(asked.month)}",
+                "month_name": month_name(asked.month),
                 "page": page,
-                "month": month,
-                "search": search,
-                "pages": [
-                    (n, f"?{urlencode({'month': month, 'q': search, 'page': n})}")
-                    for n in range(1, page.pages + 1)
-                ],
-                "steps": {
-                    "previous": page.previous
-                    and (month_name(page.previous), f"{here}?month={page.previous}"),
-                    "following": page.following
-                    and (month_name(page.following), f"{here}?month={page.following}"),
-                    "present": here if page.following else "",
-                },
+                "asked": asked,
+                "heads": [head for head in heads(asked) if head.name != "state"],
+                "pages": [(n, asked.url(page=n)) for n in range(1, page.pages + 1)],
+                "show_all": asked.url(search=""),
+                "steps": steps(page, lambda month: f"{here}?month={month}", here),
             }
             return platform_site.render(request, "platform/support_month.html", context).render()
     except NoAccessError:
@@ -584,11 +578,7 @@ def support_employee_page(request: HttpRequest, tenant_id: int, user_id: int, mo
                 "found": found,
                 "of_all": of_all,
                 "month_name": month_name(wanted),
-                "steps": {
-                    "previous": found.previous and (month_name(found.previous), address(found.previous)),
-                    "following": found.following and (month_name(found.following), address(found.following)),
-                    "present": address(Month.at(now, tenant.zone)) if found.following else "",
-                },
+                "steps": steps(found, address, address(Month.at(now, tenant.zone))),
             }
             return platform_site.render(request, "platform/support_employee.html", context).render()
     except NoAccessError:

@@ -13,12 +13,12 @@ from typing import Any, Final, NamedTuple
 from django.db import connection, models
 from django.utils.translation import gettext_lazy as _
 
+from accounts import sessions
 from accounts.models import AuditEvent, Role, SupportAccess, User
 from attendance.import_models import ImportSource
 from tenants import scope
 from tenants.models import Tenant, TenantStatus
 from tenants.scope import Reach, Scope
-from timerecord.core import clock, sessions
 
 PAGE_SIZE: Final = 50
 # Up to which work sessions are counted: in the list, and on a tenant's own page.
@@ -251,7 +251,7 @@ def _signed_in(tenant: Tenant) -> int:
     """Count the sessions of a tenant's people: the number, and nothing of them, leaves this function."""
     wide: Scope = scope.current().replace(reach=Reach.ALL, reason="the live sessions of a tenant are counted")
     with scope.enter(wide):
-        return len(sessions.driver().of_tenant(tenant.pk, clock.now()))
+        return len(sessions.of_tenant(tenant.pk))
 
 
 def _fits(tenant: Tenant, search: str) -> bool:

@@ -9,7 +9,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import tenant_reach
-from accounts.models import User
+from accounts.models import Role, User
 from attendance import actions, charts, history, reports, words
 from attendance.actions import Outcome, Punch
 from attendance.models import NO_SESSION, WorkSession
@@ -22,8 +22,14 @@ SEE_OTHER = 303
 @never_cache
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    """Show the signed-in user's state, button, totals, last work sessions and last 30 days."""
-    page = reports.employee_page(_user(request), clock.now())
+    """Show the signed-in user's state, button, totals, last work sessions and last 30 days.
+
+    A platform admin has no time to record: they are led to the tenants, unless they once had a clock.
+    """
+    user = _user(request)
+    page = reports.employee_page(user, clock.now())
+    if user.role == Role.PLATFORM_ADMIN and not user.can_punch and page.state.last is None:
+        return HttpResponseRedirect(reverse("platform:index"))
     chart = charts.day_chart(page.days[::-1])
     return render(request, "attendance/home.html", {"page": page, "chart": chart})
 

@@ -4,7 +4,7 @@ import contextlib
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from django import forms
 from django.contrib import admin, messages
@@ -13,6 +13,7 @@ from django.core.paginator import Paginator
 from django.db import models
 from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -35,6 +36,7 @@ from attendance.correction_forms import (
     zone,
 )
 from attendance.corrections import CorrectionError, Problem, Times
+from attendance.listing import row_id
 from attendance.models import WorkSession
 from attendance.months import Month
 from attendance.querysets import RUNNING
@@ -377,23 +379,34 @@ class WorkSessionAdmin(ScopedModelAdmin[WorkSession]):
         return [self.list_page("deleted", require_safe(self.deleted_view))]
 
     def deleted_view(self, request: HttpRequest) -> HttpResponse:
-        """Show the work sessions of a month that were deleted, the last deletion first."""
+        """Show the work sessions of a month that were deleted, the last deletion first.
+
+        `date` names the month, `user` one employee; Http404 for what there is not.
+        """
         present = Month.at(clock.now(), zone())
         try:
             month = Month.parse(said) if (said := request.GET.get("date")) else present
         except ValueError as error:
             raise Http404 from error
-        bounds = month.bounds(zone())
+        bounds, employee = month.bounds(zone()), self._employee_asked(request)
         rows = history.deletions(bounds[0], bounds[-1]).select_related("user").order_by("-at", "-pk")
+        if employee:
+            rows = rows.filter(user=employee)
         page = Paginator(rows, self.list_per_page).get_page(request.GET.get(PAGE_VAR, 1))
-        url = self.url("deleted")
+        kept = {"user": employee.pk} if employee else {}
+
+        def url(**said: Any) -> str:
+            query = urlencode({**said, **kept})
+            return f"{self.url('deleted')}{f'?{query}' if query else ''}"
 
         def step(to: Month | None) -> tuple[str, str] | None:
-            return (words.month_name(to), f"{url}?date={to}") if to else None
+            return (words.month_name(to), url(date=to)) if to else None
 
         context = {
             "title": _("Deleted work sessions"),
-            "kept": f"date={month}&",
+            "kept": f"{urlencode({'date': month, **kept})}&",
+            "employee": employee,
+            "employee_url": _month_url(employee, month) if employee else "",
             "page_var": PAGE_VAR,
             "month_name": words.month_name(month),
             "page": page,
@@ -401,10 +414,17 @@ class WorkSessionAdmin(ScopedModelAdmin[WorkSession]):
             "steps": {
                 "previous": step(month.previous),
                 "following": step(month.following) if month < present else None,
-                "present": url if month < present else "",
+                "present": url() if month < present else "",
             },
         }
         return self.render(request, "admin/attendance/worksession/deleted.html", context)
+
+    def _employee_asked(self, request: HttpRequest) -> User | None:
+        """Return whose deletions are asked for, None for everybody's; Http404 for nobody of the tenant."""
+        said = request.GET.get("user", "")
+        if not said:
+            return None
+        return get_object_or_404(User.objects.in_scope().looked_after(), pk=row_id(said))
 
     # --- adding and correcting ------------------------------------------------------------------------
 
@@ -423,7 +443,10 @@ class WorkSessionAdmin(ScopedModelAdmin[WorkSession]):
     ) -> Any:
         row: WorkSession | None = kwargs.get("obj")
         if row:
+            month = Month.of(work_date(row.start_time, zone()))
             context |= {
+                "month_url": _month_url(row.user, month),
+                "month_name": words.month_name(month),
                 "span": history.span(row),
                 "hours": self.hours(row),
                 "is_forgotten": is_forgotten(row, clock.now()),
@@ -451,6 +474,10 @@ class WorkSessionAdmin(ScopedModelAdmin[WorkSession]):
         self, request: HttpRequest, row: WorkSession, events: Iterable[history.Change]
     ) -> Iterable[HistoryEntry]:
         return (HistoryEntry(change.at, change.who, [change.what], change.given_reason) for change in events)
+
+
+def _month_url(employee: User, month: Month) -> str:
+    return reverse("admin:employee_month", args=[employee.pk, str(month)])
 
 
 def _start(session: WorkSession) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-LAUNCHER = Path(__file__).resolve().parent.parent / "script" / "with_postgres.py"
+ROOT = Path(__file__).resolve().parent.parent
+LAUNCHER = ROOT / "script" / "with_postgres.py"
 SECONDS = 60  # nothing here takes that long
 SQL = "import os, sys, psycopg\nwith psycopg.connect(os.environ['DATABASE_URL']) as c: c.execute(sys.argv[1])"
 HOLD = "import os, sys\nprint(os.getpid(), os.environ['PGHOST'], flush=True)\nsys.stdin.read()"
@@ -203,3 +205,20 @@ def test_of_two_that_would_join_the_first_waits_for_the_second(tmp_path: Path) -
         assert second.finish() == (0, "")
         assert first.launcher.wait(SECONDS) == 0
         assert first.nothing_left()
+
+
+def test_bootstrap_leaves_an_environment_alone_that_is_another_checkouts(tmp_path: Path) -> None:
+    theirs, here = tmp_path / "theirs", tmp_path / "here"
+    theirs.mkdir()
+    (theirs / "made-from").write_text("what it was made from\n")
+    (here / "script").mkdir(parents=True)
+    for name in ("script/bootstrap", "requirements-dev.txt"):
+        shutil.copy(ROOT / name, here / name)
+    (here / ".venv").symlink_to(theirs)
+    said = subprocess.run(
+        [here / "script" / "bootstrap"], capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert (said.returncode, said.stderr) == (1, "script/bootstrap: .venv is a link: remove it\n")
+    assert [(path.name, path.read_text()) for path in theirs.iterdir()] == [
+        ("made-from", "what it was made from\n")
+    ]

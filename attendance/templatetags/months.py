@@ -156,6 +156,17 @@ def part_name(part: Part) -> str:
 
 
 @register.simple_tag
+def part_end(part: Part, found: EmployeeMonth) -> SafeString | str:
+    """Write when a part of a work session ended: 24:00 at midnight, or what is known instead."""
+    if part.end is None or (is_forgotten(part, found.at) and not part.goes_on):
+        return format_html(TAG, "warn", _("no clock-out"))
+    if part.is_running and not part.goes_on:
+        return format_html(TAG, "", _("at work"))
+    local = timezone.localtime(part.end)
+    return "24:00" if local.date() > part.date and local.time() == dt.time.min else f"{local:%H:%M}"
+
+
+@register.simple_tag
 def correct_url(part: Part) -> str:
     """Return where a work session is corrected."""
     return reverse("admin:attendance_worksession_change", args=[part.session])
@@ -206,7 +217,7 @@ def _day(day: WorkDay, found: EmployeeMonth, today: dt.date) -> tuple[str, str, 
                 (
                     "" if n else head,
                     f"{timezone.localtime(part.start):%H:%M}",
-                    _end(part, found),
+                    part_end(part, found),
                     "" if part.end_unknown else words.hours_and_minutes(part.minutes),
                     away,
                     words.hours_and_minutes(part.gap) if part.gap else "",
@@ -217,15 +228,6 @@ def _day(day: WorkDay, found: EmployeeMonth, today: dt.date) -> tuple[str, str, 
             ),
         ),
     )
-
-
-def _end(part: Part, found: EmployeeMonth) -> SafeString | str:
-    if part.end is None or (is_forgotten(part, found.at) and not part.goes_on):
-        return format_html(TAG, "warn", _("no clock-out"))
-    if part.is_running and not part.goes_on:
-        return format_html(TAG, "", _("at work"))
-    local = timezone.localtime(part.end)
-    return "24:00" if local.date() > part.date and local.time() == dt.time.min else f"{local:%H:%M}"
 
 
 def _notes(part: Part) -> Iterator[SafeString | str]:

@@ -136,7 +136,7 @@ def test_an_export_in_words() -> None:
     )
     with translation.override("en"):
         (entry,) = words.entries([event])
-    assert (entry.who, entry.what) == ("大西 総務", ["Downloaded a month.", "2026-10", "a.xlsx"])
+    assert (entry.who, entry.what) == ("大西 総務", ["Downloaded a month.", "October 2026", "a.xlsx"])
 
 
 def test_nothing_is_left_without_words(employee: User) -> None:

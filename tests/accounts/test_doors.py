@@ -20,7 +20,7 @@ from tests.html import Page
 from timerecord.core import clock
 
 NEW = "川沿いの道を自転車で走る"
-CLOCK, CHANGE, SIGN_IN = "/", "/password/change", "/sign-in"
+CLOCK, TENANTS, ACCOUNT, CHANGE, SIGN_IN = "/", "/platform/", "/account", "/password/change", "/sign-in"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +37,11 @@ class State:
     resets: bool = True
     told_of_a_new_address: bool = True
 
+    @property
+    def is_let_in(self) -> bool:
+        """Whether a session from before leads to pages, not to a question first."""
+        return self.home in (CLOCK, TENANTS)
+
 
 LATER = dt.timedelta(minutes=15)
 OUT = State(signs_in=False, home=SIGN_IN, mailed_a_link=False, resets=False)
@@ -51,7 +56,7 @@ STATES = {
         fields={"email": "7@placeholder.local"}, mailed_a_link=False, told_of_a_new_address=False
     ),
     "no tenant": State(fields={"tenant": None}),
-    "platform admin": State(fields={"tenant": None, "role": Role.PLATFORM_ADMIN}),
+    "platform admin": State(fields={"tenant": None, "role": Role.PLATFORM_ADMIN}, home=TENANTS),
     "tenant suspended": dataclasses.replace(OUT, tenant_suspended=True),
 }
 every_state = pytest.mark.parametrize("state", STATES.values(), ids=STATES)
@@ -135,21 +140,21 @@ def test_a_link_from_before(become: Become, state: State) -> None:
     client_after = sign_in(user, NEW)
     assert (client_after is not None) is state.resets
     if client_after:
-        assert client_after.get(CLOCK).status_code == 200  # neither locked nor to change it again
+        assert client_after.get(ACCOUNT).status_code == 200  # neither locked nor to change it again
 
 
 @every_state
 def test_the_own_account(become: Become, state: State) -> None:
-    """Whoever gets to the clock gets to all of it; whoever does not, to none."""
+    """Whoever is let in gets to all of it; whoever does not, to none."""
     user = become(state)
     client = Client()
     client.force_login(user)
     for path in ("/account", "/account/name", "/account/email"):
         response = client.get(path, follow=True)
-        assert response.request["PATH_INFO"] == (path if state.home == CLOCK else state.home)
+        assert response.request["PATH_INFO"] == (path if state.is_let_in else state.home)
     client.post("/account/name", {"last_name": "高橋", "first_name": "花子"})
     user.refresh_from_db()
-    assert (user.last_name == "高橋") is (state.home == CLOCK)
+    assert (user.last_name == "高橋") is state.is_let_in
 
 
 @every_state
@@ -161,7 +166,7 @@ def test_changing_the_password(become: Become, state: State) -> None:
     user.refresh_from_db()
     gets_in = state.home != SIGN_IN
     assert user.check_password(NEW) is gets_in
-    assert (client.get(CLOCK).status_code == 200) is gets_in
+    assert (client.get(ACCOUNT).status_code == 200) is gets_in
 
 
 @every_state
@@ -177,7 +182,7 @@ def test_changing_the_address(
     client.force_login(user)
     with django_capture_on_commit_callbacks(execute=True):
         client.post("/account/email", {"email": new, "current_password": PASSWORD})
-    if state.home != CLOCK:
+    if not state.is_let_in:
         assert mailoutbox == []
         return
     (code,) = re.findall(r"^\d{6}$", str(mailoutbox[0].body), re.MULTILINE)
@@ -196,6 +201,6 @@ def test_signing_out_everywhere(become: Become, state: State) -> None:
         client.force_login(user)
     here.post("/account/sign-out-everywhere")
     user.refresh_from_db()
-    assert (user.session_epoch == 1) is (state.home == CLOCK)
-    if state.home == CLOCK:
-        assert elsewhere.get(CLOCK).status_code == 302
+    assert (user.session_epoch == 1) is state.is_let_in
+    if state.is_let_in:
+        assert elsewhere.get(ACCOUNT).status_code == 302

@@ -16,7 +16,7 @@ SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
 REFUSED = "You could not be signed in. Please check your e-mail address and password."
 WHAT_MAY_HELP = (
     "After five wrong passwords, sign-in is locked for 15 minutes; you can also reset the password. If that "
-    "does not help, ask your administrator."
+    "does not help, ask your administrator; administrators ask the operator of the service."
 )
 
 

@@ -525,6 +525,8 @@ class TestTheDeleted:
         stranger = make_user(tenant=other_tenant)
         make_session("2026-11-18 09:00", "2026-11-18 18:00", user=stranger).delete()
         assert office.get(self.DELETED).all(".//ol[@class='history']/li") == []
+        for user in (stranger.pk, 99999, "x", "９", "9" * 30):
+            assert office.client.get(f"{self.DELETED}?user={user}").status_code == 404
 
     def test_it_costs_the_same_with_three_and_with_thirty(
         self, office: Office, make_session: MakeSession

@@ -93,7 +93,7 @@ def test_mondays_are_labelled_where_their_bar_begins() -> None:
 def test_a_label_near_the_right_edge_grows_to_the_left() -> None:
     with translation.override("ja"):
         last = day_chart(days(*[0] * 33)).labels[-1]
-    assert (last.text, last.x, last.anchor) == ("11/23", f"{WIDTH - 1:.1f}", "end")
+    assert (last.text, last.x, last.anchor) == ("11/23", f"{WIDTH:.1f}", "end")
 
 
 def test_no_days_no_bars() -> None:

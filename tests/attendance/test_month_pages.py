@@ -415,8 +415,15 @@ class TestOneEmployee:
         assert self.day(page, "2026-11-20")[0][6] == "corrected"
         assert "late train" in see(office, link(page, "corrected")).html
 
-    def test_the_ways_on(self, office: Client, employee: User) -> None:
+    def test_the_ways_on(self, office: Client, employee: User, make_session: MakeSession) -> None:
         page = self.month(office, employee, "2026-10")
+        (here,) = page.all(".//nav[@class='sitebar']//a[@aria-current='page']")
+        assert here.get("href") == "/admin/"
+        session = make_session("2026-10-05 09:00", "2026-10-05 17:00")
+        correcting = see(office, f"/admin/attendance/worksession/{session.pk}/change/")
+        assert link(correcting, "佐藤 花子 October 2026").endswith("/months/2026-10/")
+        account = see(office, f"/admin/accounts/user/{employee.pk}/change/")
+        assert link(account, "Work sessions of this month").endswith("/months/2026-11/")
         assert link(page, "‹ September 2026") == f"/admin/employees/{employee.pk}/months/2026-09/"
         assert link(page, "November 2026 ›") == f"/admin/employees/{employee.pk}/months/2026-11/"
         assert link(page, "October 2026: everybody") == "/admin/?month=2026-10"
@@ -454,7 +461,27 @@ class TestOneEmployee:
         few = queries(office, address)
         for day in range(2, 20):
             make_session(f"2026-11-{day:02} 09:00", f"2026-11-{day:02} 17:00")
-        assert len(queries(office, address)) == len(few) == 6
+        for day in range(20, 27):
+            make_session(f"2026-11-{day:02} 09:00", f"2026-11-{day:02} 17:00").delete()
+        assert len(queries(office, address)) == len(few) == 7
+
+    def test_what_was_deleted_is_a_link_away(
+        self, office: Client, employee: User, make_user: MakeUser, make_session: MakeSession
+    ) -> None:
+        colleague = make_user(last_name="田中", first_name="一郎")
+        for day in ("2026-11-17", "2026-11-18", "2026-10-30"):
+            make_session(f"{day} 09:00", f"{day} 17:00").delete()
+        make_session("2026-11-18 10:00", "2026-11-18 18:00", user=colleague).delete()
+        page = see(office, link(self.month(office, employee), "2 deleted work sessions"))
+        assert page.heading == "Deleted work sessions 佐藤 花子 November 2026"
+        assert len(page.all(".//ol[@class='history']/li")) == 2
+        assert "田中 一郎" not in page.html
+        # To other months of the same person, and back to the one that led here.
+        (gone,) = see(office, link(page, "‹ October 2026")).all(".//ol[@class='history']/li")
+        assert "Fri 30 Oct" in text_of(gone)
+        back = link(page, "佐藤 花子 November 2026")
+        assert back == f"/admin/employees/{employee.pk}/months/2026-11/"
+        assert "deleted work session" not in self.month(office, make_user()).html
 
 
 class TestFiles:

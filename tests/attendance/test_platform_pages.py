@@ -283,11 +283,38 @@ class TestLooking:
         trail = desk.get("/admin/audit/?kind=operator").content.decode()
         for text in ("Looked at everybody's month, as operator.", "Looked at somebody's month, as operator."):
             assert ja(text) in trail
+        looks = [
+            [text_of(cell) for cell in row] for row in Page(desk.get("/admin/audit/")).all(".//tbody/tr")
+        ]
+        (whom,) = [row[3] for row in looks if ja("Looked at somebody's month, as operator.") in row[2]]
+        assert whom == "佐藤 花子"
+        (begun_line,) = [row[2] for row in looks if ja("Until") in row[2]]
+        assert begun_line.count("問い合わせ 12") == 1
         assert desk.post(f"/admin/support/{found.pk}/end/").status_code == 303
         assert "looked-at" not in desk.get("/admin/").content.decode()
         assert platform.get(month)["Location"] == at(tenant, "access")
         found.refresh_from_db()
         assert found.ended_by == admin.pk
+
+    def test_the_month_is_searched_and_ordered_as_the_tenants_own(
+        self, platform: Client, tenant: Tenant, access: SupportAccess, make_user: MakeUser
+    ) -> None:
+        make_user(last_name="阿部", first_name="次郎")
+        make_user(last_name="和田", first_name="三郎")
+        address = f"/platform/support/{tenant.pk}/"
+
+        def shown(query: str) -> list[str]:
+            page = Page(platform.get(f"{address}?month=2026-10{query}"))
+            return [text_of(link) for link in page.all(".//tbody/tr/th/a")]
+
+        assert sorted(shown("&q=阿部") + shown("&q=和田")) == ["和田 三郎", "阿部 次郎"]
+        assert shown("&order=desc") == shown("")[::-1]
+        nobody = Page(platform.get(f"{address}?month=2026-10&q=nobody"))
+        (form,) = nobody.all(".//form[@role='search']")
+        kept = {field.get("name"): field.get("value") for field in form.iter("input")}
+        assert kept == {"q": "nobody", "month": "2026-10"}
+        (back,) = nobody.all(".//p[@class='empty']/a")
+        assert back.get("href") == "?month=2026-10"
 
     def test_it_can_be_ended_by_who_began_it(
         self, platform: Client, tenant: Tenant, access: SupportAccess
@@ -516,7 +543,24 @@ class TestTheTenantsPage:
             zip(map(text_of, page.all(".//dl/div/dt")), map(text_of, page.all(".//dl/div/dd")), strict=True)
         )
         assert facts["勤務記録"] == "21"
-        assert facts[ja("First clock-in")] == "2026/11/02 9:00"
+        # The day says enough of the customer, and nothing of who came when.
+        assert facts[ja("First clock-in")] == "2026/11/02"
+        assert facts[ja("Last punch")] == "2026/11/03"
+        assert facts[ja("Last activity")] == "2026/11/03 17:00"
+
+    def test_sessions_that_a_suspension_ended_are_not_counted(
+        self, platform: Client, employee_client: Client, tenant: Tenant
+    ) -> None:
+        def signed_in() -> str:
+            page = Page(platform.get(at(tenant)))
+            names, values = page.all(".//dl/div/dt"), page.all(".//dl/div/dd")
+            return dict(zip(map(text_of, names), map(text_of, values), strict=True))[
+                ja("Signed in on devices")
+            ]
+
+        assert signed_in() == "1"
+        platform.post(at(tenant, "suspend"), {"reason": "未払い"})
+        assert signed_in() == "0"
 
     @pytest.mark.parametrize("page", ["change", "quarantine", "suspend", "history"])
     def test_there_is_none_of_another_id(self, platform: Client, page: str) -> None:
@@ -524,5 +568,14 @@ class TestTheTenantsPage:
 
 
 def test_the_way_there(platform: Client, employee_client: Client) -> None:
-    assert "/platform/" in platform.get("/").content.decode()
+    """Who operates the service has no time to record: the clock's address leads to the tenants."""
+    assert platform.get("/")["Location"] == "/platform/"
+    assert ja("To the tenants") in platform.get("/account").content.decode()
     assert "/platform/" not in employee_client.get("/").content.decode()
+
+
+def test_who_operates_the_service_now_still_reads_what_they_once_recorded(
+    platform: Client, operator: User, make_session: MakeSession
+) -> None:
+    make_session("2026-11-02 09:00", "2026-11-02 17:30", user=operator)
+    assert "17:30" in Page(platform.get("/")).html

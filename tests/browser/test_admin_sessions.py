@@ -68,7 +68,7 @@ def test_the_keyboard_is_enough_for_a_forgotten_clock_out(
     visit: Visit, admin: User, sessions: list[WorkSession]
 ) -> None:
     someone = visit(admin, viewport=PHONE).open(LIST)
-    way_there = someone.region("退勤打刻漏れ").get_by_role("link")
+    way_there = someone.region("退勤の打刻漏れ").get_by_role("link")
     for _ in range(20):
         someone.press("Tab")
         if way_there.evaluate("link => link === document.activeElement"):
@@ -86,7 +86,7 @@ def test_the_keyboard_is_enough_for_a_forgotten_clock_out(
 
     someone.sees_heading("勤務記録")
     expect(someone.page.get_by_role("status")).to_contain_text("22:04 から 翌 06:30 まで")
-    expect(someone.region("退勤打刻漏れ")).to_have_count(0)
+    expect(someone.region("退勤の打刻漏れ")).to_have_count(0)
     session = WorkSession.objects.get(pk=sessions[0].pk)
     assert Times.of(session) == Times(japan("2026-11-18 22:04:10"), japan("2026-11-19 06:30"))
 

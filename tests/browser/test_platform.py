@@ -76,7 +76,9 @@ def test_a_question_of_a_customer_is_looked_into_in_its_sight(
     desk.tap("閲覧を今すぐ終了する")
     desk.is_told("運営者による勤務記録の閲覧を終了しました。")
     someone.page.reload()
-    someone.is_told("現在、「青空商店」の勤務記録を閲覧する権限がありません。")
+    someone.is_told(
+        "「青空商店」の勤務記録は現在閲覧できません。続けるには、理由と閲覧時間を入力してください。"
+    )
     someone.sees_heading("勤務記録を閲覧する")
 
 

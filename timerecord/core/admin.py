@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from django.contrib import admin
 from django.contrib.admin.options import IS_POPUP_VAR
@@ -64,6 +64,8 @@ class Site(admin.AdminSite):
     site_title = site_header = _("Administration")
     index_title = _("Overview")
     empty_value_display = "–"
+    # Which addresses below the front page's belong to it, in the navigation.
+    front_page_has: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -167,8 +169,15 @@ class Site(admin.AdminSite):
                 label = getattr(model_admin, "title", None) or capfirst(model._meta.verbose_name_plural) or ""
                 order: int = getattr(model_admin, "order", 50)
                 found.append((order, label, reverse(name, current_app=self.name)))
+        of_index = tuple(f"{index}{beginning}" for beginning in self.front_page_has)
+
+        def is_here(url: str) -> bool:
+            if url == index:
+                return request.path == index or request.path.startswith(of_index)
+            return request.path.startswith(url)
+
         return [
-            Entry(label, url, request.path == url if url == index else request.path.startswith(url))
+            Entry(label, url, is_here(url))
             for _order, label, url in sorted(found, key=lambda entry: entry[0])
         ]
 
