@@ -1,6 +1,7 @@
 """The audit trail in words, in the active language."""
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -135,6 +136,6 @@ def _value(column: str, value: Any) -> str:
     if column in ("expires_at", "locked_until", "ends_at"):
         instant = dt.datetime.fromisoformat(value)
         return date_format(timezone.localtime(instant), "DATETIME_FORMAT")
-    if column == "month":
+    if column == "month" and re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", str(value)):
         return date_format(dt.date.fromisoformat(f"{value}-01"), "YEAR_MONTH_FORMAT")
     return str(value)
