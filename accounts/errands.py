@@ -25,8 +25,7 @@ from timerecord.core.afterwards import after_answer
 MAX_TRIES: Final = 5
 # The first pause is longer than a try takes, for it is also what keeps others from trying meanwhile.
 FIRST_PAUSE: Final = dt.timedelta(minutes=5)
-AT_ONCE: Final = 20
-# One's own, and one that was left over: while mails time out, no worker is kept for long.
+# One's own, and one that was left over: nobody's errand keeps the thread from the next one's for long.
 AFTER_ONE_ANSWER: Final = 2
 # As when the mail server is gone: each further one would take its time-out, and one of its tries.
 FAILURES_IN_A_ROW: Final = 5
@@ -74,8 +73,8 @@ def soon(request: HttpRequest | None, most: int = AFTER_ONE_ANSWER) -> None:
         after_answer(request, lambda: do_waiting(most, newest_first=True))
 
 
-def do_waiting(most: int = AT_ONCE, *, newest_first: bool = False) -> int:
-    """Do what is due, the oldest first, so many errands at most; return how many were tried.
+def do_waiting(most: int | None = None, *, newest_first: bool = False) -> int:
+    """Do what is due, the oldest first, all of it or so many errands; return how many were tried.
 
     Invitations come last: a thousand of them, good for days, hold up no link that is good for minutes.
 
@@ -86,16 +85,16 @@ def do_waiting(most: int = AT_ONCE, *, newest_first: bool = False) -> int:
     failures in a row, the others are left for later. Any number may do so at once: each errand is one's at a
     time.
     """
-    failures = 0
-    for number in range(most):
-        errand = _claim(by=("-pk",) if newest_first and number == 0 else OLDEST_FIRST)
+    tried = failures = 0
+    while tried != most and failures < FAILURES_IN_A_ROW:
+        errand = _claim(by=("-pk",) if newest_first and not tried else OLDEST_FIRST)
         if errand is None:
-            return number
+            return tried
+        tried += 1
         failures = 0 if _do(errand) else failures + 1
-        if failures == FAILURES_IN_A_ROW:
-            logger.error("%s errands in a row failed: the others wait.", failures)
-            return number + 1
-    return most
+    if failures == FAILURES_IN_A_ROW:
+        logger.error("%s errands in a row failed: the others wait.", failures)
+    return tried
 
 
 def _claim(by: Sequence[str | OrderBy]) -> Errand | None:

@@ -118,7 +118,7 @@ class TrailPage:
 def trail_page(
     tenant: Tenant, *, search: str = "", kind: Kind | None = None, before: Place | None = None
 ) -> TrailPage:
-    """Return events of a tenant, as far as they are in scope. Four queries at most.
+    """Return events of a tenant, as far as they are in scope. Five queries at most.
 
     What is searched or filtered is looked for SEARCHED_AT_ONCE back from where the page begins.
 
@@ -158,7 +158,8 @@ def _by_name(search: str) -> Q:
         )
         name &= Q(actor_name__icontains=word)
     ids = people.values("pk")
-    return name | Q(actor_id__in=ids) | Q(_about_users(), subject_id__in=ids)
+    looked_at = Q(kind=LOOKED_AT_EMPLOYEE, after__employee__in=list(ids.values_list("pk", flat=True)))
+    return name | Q(actor_id__in=ids) | Q(_about_users(), subject_id__in=ids) | looked_at
 
 
 def _about_users() -> Q:

@@ -394,11 +394,13 @@ class TenantAdmin(ScopedModelAdmin[Tenant]):
         after = row_id(request.GET.get("after", "")) or 0
         rows = platform_reports.refused_rows(tenant, after=after)
         shown = rows[:ROWS_SHOWN]
-        contents: dict[int, QuarantinedRow] = {}
-        access: dict[str, Any] = {}
-        with contextlib.suppress(NoAccessError), _looking(request, tenant, "access.quarantine") as looking:
-            access = looking
-            contents = QuarantinedRow.objects.filter(tenant=tenant.pk).in_bulk([row.pk for row in shown])
+        contents: dict[int, QuarantinedRow]
+        access: dict[str, Any]
+        try:
+            with _looking(request, tenant, "access.quarantine") as access:
+                contents = QuarantinedRow.objects.filter(tenant=tenant.pk).in_bulk([row.pk for row in shown])
+        except NoAccessError:  # none, or one that ended meanwhile: then its trace is undone
+            access, contents = {}, {}
         sources = {source.pk: source for source in platform_reports.sources()}
         context = {
             **access,

@@ -146,6 +146,10 @@ class Amount:
     # Whose records stayed, and why.
     left: dict[int, str] = dataclasses.field(default_factory=dict)
 
+    def is_any(self) -> bool:
+        """Whether there is anything."""
+        return bool(self.work_sessions or self.rows_of_history or self.audit_events or self.refused_rows)
+
     @property
     def work_sessions(self) -> int:
         """Of all months."""

@@ -49,11 +49,14 @@ def _whole_number(least: int, most: int) -> Callable[[object], bool]:
 # A whole file, in an event: the command is given the path of one that has it.
 LONGEST_DOCUMENT: Final = 5_000_000
 DIGEST: Final = r"[0-9a-fA-F]{64}"
+SURROGATE: Final = "[\ud800-\udfff]"
+RUN: Final = re.compile(r"^Run (\S+)$", re.MULTILINE)
 TENANT: Final = _text(r"[0-9A-Za-z_-]{1,64}")
 
 
 def _is_document(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= LONGEST_DOCUMENT
+    # Half of a pair of surrogates, which JSON may have, is no text.
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_DOCUMENT and not re.search(SURROGATE, value)
 
 
 # What may be called, and the options that may come with it, each with what its value may be.
@@ -84,6 +87,10 @@ FIRST_ADMIN: Final = ("PLATFORM_ADMIN_EMAIL", "PLATFORM_ADMIN_PASSWORD")
 # Of what a command said: its beginning has a run's name, its end what came of it.
 FIRST_LINES: Final = 10
 LAST_LINES: Final = 40
+LINES_AT_ONCE: Final = 200  # in an entry of the log, which may have 256 KB
+# Of the seconds that are left, those in which documents are kept; a quarter, if there are few.
+FOR_KEEPING: Final = 60.0
+NOBODY_HAS_IT: Final = "run it again, for the audit trail tells of an archive that nobody has"
 # Of documents, in an answer: less than Lambda's limit, for quotes and line ends are two characters in JSON.
 MOST_CHARACTERS: Final = 2_000_000
 
@@ -101,7 +108,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     as far as these fit. Where EVIDENCE_BUCKET is set, they are in it, also if the command failed. `url` is
     the address of an archive in EXPORT_BUCKET: whoever has it gets the file, for an hour. No log has it.
     MaintenanceError if it may not be called, fails, or is out of time; what it was about is in the message.
-    The log has what was said.
+    The log has all that was said.
     """
     command, options = _asked(event)
     # As the beginning of a request does: a connection that is gone by now is noticed, and made anew.
@@ -109,7 +116,14 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     said, started, url = io.StringIO(), time.perf_counter(), ""
     with tempfile.TemporaryDirectory() as folder:
         made, given = Path(folder, "made"), Path(folder, "given")
-        problem = _run(command, _words(command, options, event, made, given, context), said, context)
+        words = _words(command, options, event, made, given, context)
+        seconds = seconds_left(context)
+        problem = _run(command, words, said, seconds - min(FOR_KEEPING, seconds / 4))
+        run = RUN.search(said.getvalue()) if command == "purge_expired" else None
+        if run and problem and not any(made.rglob("*.json")):
+            # Broken off before it wrote what it had removed by then.
+            words = [f"--manifest-of={run[1]}", f"--into={made / 'manifests'}"]
+            problem = _both(problem, _run(command, words, said, seconds_left(context) / 2))
         documents = {
             path.relative_to(made).as_posix(): path.read_bytes()
             for path in sorted(made.rglob("*"))
@@ -121,17 +135,18 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     for name, digest in digests.items():
         said.write(f"{name}: SHA-256 {digest}\n")
     if settings.EVIDENCE_BUCKET:
-        problem = "; ".join(filter(None, [problem, _keep(documents, context)]))
+        problem = _both(problem, _keep(documents, said, context))
     milliseconds = round((time.perf_counter() - started) * 1000)
-    lines = _shown(said)
-    told = "\n".join(lines)
+    lines = said.getvalue().splitlines()
+    for at in range(0, len(lines), LINES_AT_ONCE):
+        logger.info("%s said: %s", command, "\n".join(lines[at : at + LINES_AT_ONCE]))
     if problem:
-        raise MaintenanceError(f"{problem}\n{told}")
-    logger.info("%s ended after %s ms: %s", command, milliseconds, told)
+        raise MaintenanceError("\n".join([problem, *_shown(lines)]))
+    logger.info("%s ended after %s ms.", command, milliseconds)
     return {
         "command": command,
         **({"url": url} if url else {}),
-        "said": lines,
+        "said": _shown(lines),
         "milliseconds": milliseconds,
         "documents": [
             {"name": name, "sha256": digests[name], "text": text}
@@ -198,14 +213,14 @@ def _words(
     if command == "export_anchor" and "check" not in options:
         words.append(f"--into={made / 'anchors'}")
     if command == "purge_expired" and (options.get("confirm") or "manifest_of" in options):
-        words.append(f"--manifest={made / 'manifests'}")
+        words.append(f"--into={made / 'manifests'}")
     return words
 
 
-def _run(command: str, words: list[str], said: io.StringIO, context: Any) -> str:
-    """Run it; return what went wrong, nothing if all went well."""
+def _run(command: str, words: list[str], said: io.StringIO, seconds: float) -> str:
+    """Run it for so long at most; return what went wrong, nothing if all went well."""
     try:
-        with time_limit(seconds_left(context)), _environment_of(command):
+        with time_limit(seconds), _environment_of(command):
             call_command(command, *words, stdout=said, stderr=said, no_color=True)
     except OutOfTimeError:
         drop_connections()
@@ -221,15 +236,20 @@ def _run(command: str, words: list[str], said: io.StringIO, context: Any) -> str
     return ""
 
 
-def _keep(documents: dict[str, bytes], context: Any) -> str:
-    """Put them into the bucket; return what went wrong, nothing if all went well."""
+def _both(one: str, other: str) -> str:
+    return "; ".join(filter(None, [one, other]))
+
+
+def _keep(documents: dict[str, bytes], said: io.StringIO, context: Any) -> str:
+    """Put them into the bucket and say which were there; return what went wrong, nothing if all went well."""
     try:
         with time_limit(seconds_left(context)):
-            evidence.keep(documents)
+            there = evidence.keep(documents)
     except OutOfTimeError:
         return "there was no time left to keep all documents"
     except evidence.NotKeptError as error:
         return str(error)
+    said.writelines(f"{name}: the bucket has one already, which stays as it is\n" for name in there)
     return ""
 
 
@@ -240,9 +260,9 @@ def _hand_over(folder: Path, context: Any) -> tuple[str, str]:
         with time_limit(seconds_left(context)):
             return large_answers.url_of_file(archive, "application/zip"), ""
     except OutOfTimeError:
-        return "", "there was no time left to hand the archive over"
+        return "", f"there was no time left to hand the archive over; {NOBODY_HAS_IT}"
     except StoreUnavailableError as error:
-        return "", str(error)
+        return "", f"{error}; {NOBODY_HAS_IT}"
 
 
 @contextlib.contextmanager
@@ -266,14 +286,14 @@ def _that_fit(documents: dict[str, bytes]) -> dict[str, str | None]:
     room = MOST_CHARACTERS
     for name, body in documents.items():
         text = body.decode()
-        room -= len(json.dumps(text))
-        found[name] = text if room >= 0 else None
+        length = len(json.dumps(text))
+        found[name] = text if length <= room else None
+        room -= length if length <= room else 0
     return found
 
 
-def _shown(said: io.StringIO) -> list[str]:
-    lines = said.getvalue().splitlines()
+def _shown(lines: list[str]) -> list[str]:
     if len(lines) <= FIRST_LINES + LAST_LINES:
         return lines
     left_out = len(lines) - FIRST_LINES - LAST_LINES
-    return [*lines[:FIRST_LINES], f"({left_out:,} lines are left out)", *lines[-LAST_LINES:]]
+    return [*lines[:FIRST_LINES], f"({left_out:,} lines are in the log alone)", *lines[-LAST_LINES:]]

@@ -11,7 +11,7 @@ urlpatterns = [
     path("admin/", tenant_site.urls),
     path("platform/", platform_site.urls),
     path("language", set_language, name="set_language"),
-    path("healthz", health.alive, name="alive"),
+    path(health.ALIVE.removeprefix("/"), health.alive, name="alive"),
     path("readyz", health.ready, name="ready"),
 ]
 

@@ -4,10 +4,12 @@ import dataclasses
 import re
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, Self, TypeVar
 
 from django.core.management.base import CommandError, CommandParser
+from django.db import Error as DatabaseFailure
+from django.db import close_old_connections
 
 from timerecord.core import clock
 
@@ -42,11 +44,19 @@ def add_arguments(parser: CommandParser) -> None:
     )
 
 
-class Round(Generic[Item]):
-    """Those of a part, by name, one after the other until the time is over.
+def check(options: Mapping[str, Any]) -> None:
+    """CommandError for what does not go together: whoever names a tenant means all of it."""
+    if options["part"] and options["tenant"]:
+        raise CommandError("Name a --tenant or a --part, not both.")
+    if options["seconds"] is not None and not options["part"]:
+        raise CommandError("--seconds goes with --part.")
 
-    Each day they come in another order, so that whoever is left on one day is not on the next. `at` is whom
-    it is at, and `left` who has not begun, by name.
+
+class Round(Generic[Item]):
+    """Those of a part, by name, one after the other until the time is over. Who fails stops no other.
+
+    Each day they come in another order, so that nobody is the last each time. `failed` and `left` have the
+    names of those with whom something went wrong, and of those to whom it did not come.
     """
 
     def __init__(self, items: Mapping[str, Item], options: Mapping[str, Any]) -> None:
@@ -54,20 +64,27 @@ class Round(Generic[Item]):
         part = Part.parse(options["part"]) if options["part"] else Part(1, 1)
         today = clock.now().date().isoformat()
         self._items = items
-        self._until = time.monotonic() + options["seconds"] if options["seconds"] else None
-        self.at: str | None = None
+        self._until = None if options["seconds"] is None else time.monotonic() + options["seconds"]
+        self.failed: list[str] = []
         self.left = sorted(filter(part.has, items), key=lambda name: zlib.crc32(f"{today} {name}".encode()))
 
-    def __iter__(self) -> Iterator[Item]:
-        """Yield each, as long as there is time."""
+    def each(self, do: Callable[[Item], object], say: Callable[[str], object]) -> None:
+        """Do something with each, as long as there is time; `say` what goes wrong and where it breaks off."""
         while self.left and (self._until is None or time.monotonic() < self._until):
-            self.at = self.left.pop(0)
-            yield self._items[self.at]
-        self.at = None
+            name = self.left.pop(0)
+            try:
+                do(self._items[name])
+            except (DatabaseFailure, CommandError) as error:
+                self.failed.append(name)
+                say(f"{name}: {str(error).splitlines()[0]}")
+                close_old_connections()  # the next one may have a better one
+            except KeyboardInterrupt:
+                say(f"Broken off at {name}. {self.problem()}".rstrip())
+                raise
 
-    def not_done(self) -> str:
-        """Say whom it did not come to, and where it was broken off; nothing if it came to the end."""
-        said = [f"Broken off at {self.at or 'the beginning'}."] if self.at is not None else []
+    def problem(self) -> str:
+        """Say with whom it failed, and whom it did not come to; nothing if all went well."""
+        said = [f"It failed with {', '.join(self.failed)}."] if self.failed else []
         if self.left:
-            said.append(f"Not reached: {', '.join(self.left)}.")
+            said.append(f"There was too little time. Not reached: {', '.join(self.left)}.")
         return " ".join(said)

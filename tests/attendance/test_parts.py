@@ -4,16 +4,17 @@ import datetime as dt
 import itertools
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 import time_machine
 from django.core.management import CommandError, call_command
+from django.db import DatabaseError
 
 from accounts.models import AuditEvent
 from attendance import chains
 from attendance.management.commands.export_anchor import last_month
 from attendance.management.parts import Part, Round
-from attendance.models import WorkSession
 from tenants import scope
 from tenants.models import Tenant
 from tests.attendance.tampering import On, no_triggers, past_the_foreign_keys
@@ -28,6 +29,13 @@ def options(part: str = "1/1", seconds: float | None = None) -> dict[str, object
     return {"part": part, "seconds": seconds}
 
 
+def those_of(part: str) -> list[int]:
+    """Return whom a round comes to, in its order."""
+    found: list[int] = []
+    Round(NAMES, options(part)).each(found.append, print)
+    return found
+
+
 def run(command: str, *arguments: str) -> list[str]:
     output = StringIO()
     call_command(command, *arguments, stdout=output)
@@ -36,15 +44,17 @@ def run(command: str, *arguments: str) -> list[str]:
 
 @pytest.fixture
 def tenants(tenant: Tenant) -> list[Tenant]:
-    return [tenant, *(Tenant.objects.create(name=f"商店 {number}") for number in range(4))]
+    # Not all of them in one part of three.
+    uids = ("ten_00000000000a", "ten_00000000000b", "ten_00000000000c", "ten_00000000000d")
+    return [tenant, *(Tenant.objects.create(name=f"商店 {uid}", tenant_uid=uid) for uid in uids)]
 
 
 def test_everybody_is_in_one_part_and_always_in_the_same() -> None:
-    parts = [list(Round(NAMES, options(f"{number}/7"))) for number in range(1, 8)]
+    parts = [those_of(f"{number}/7") for number in range(1, 8)]
     assert sorted(itertools.chain(*parts)) == list(NAMES.values())
     assert min(len(part) for part in parts) > 10
     with time_machine.travel(dt.datetime(2027, 1, 1, tzinfo=dt.UTC)):
-        again = [list(Round(NAMES, options(f"{number}/7"))) for number in range(1, 8)]
+        again = [those_of(f"{number}/7") for number in range(1, 8)]
     assert [set(part) for part in again] == [set(part) for part in parts]
     assert again != parts  # in another order
 
@@ -55,18 +65,58 @@ def test_what_is_no_part(text: str) -> None:
         Part.parse(text)
 
 
-def test_nobody_is_begun_when_the_time_is_over() -> None:
-    reached = Round(NAMES, options(seconds=1e-9))
-    assert list(reached) == []
-    assert reached.not_done().startswith("Not reached: ten_")
+@pytest.mark.parametrize("seconds", [0, 1e-9])
+def test_nobody_is_begun_when_the_time_is_over(seconds: float) -> None:
+    reached, begun, said = Round(NAMES, options(seconds=seconds)), list[int](), list[str]()
+    reached.each(begun.append, said.append)
+    assert (begun, said) == ([], [])
+    assert reached.problem().startswith("There was too little time. Not reached: ten_")
     assert len(reached.left) == len(NAMES)
 
 
-def test_whom_it_was_at_and_whom_it_did_not_come_to_are_named() -> None:
-    reached = Round({"one": 1, "two": 2}, options())
-    next(iter(reached))
+def test_who_fails_stops_no_other_and_is_named() -> None:
+    reached, done, said = Round({"one": 1, "two": 2, "three": 3}, options()), list[int](), list[str]()
+
+    def do(number: int) -> None:
+        if number == 2:
+            raise DatabaseError("the lock is not to be had\nCONTEXT: a row")
+        done.append(number)
+
+    reached.each(do, said.append)
+    assert sorted(done) == [1, 3]
+    assert said == ["two: the lock is not to be had"]
+    assert reached.problem() == "It failed with two."
+
+
+def test_whom_it_was_at_when_it_broke_off_is_named() -> None:
+    reached, said = Round({"one": 1, "two": 2}, options()), list[str]()
+
+    def do(_number: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reached.each(do, said.append)
     (left,) = reached.left
-    assert reached.not_done() == f"Broken off at {({'one', 'two'} - {left}).pop()}. Not reached: {left}."
+    at = ({"one", "two"} - {left}).pop()
+    assert said == [f"Broken off at {at}. There was too little time. Not reached: {left}."]
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "said"),
+    [
+        ("verify_history", ["--tenant", "x", "--part", "1/2"], "Name a --tenant or a --part, not both"),
+        ("export_anchor", ["--tenant", "x", "--part", "1/2"], "Name a --tenant or a --part, not both"),
+        ("purge_expired", ["--confirm", "--tenant", "x", "--part", "1/2"], "Name a --tenant or a --part"),
+        ("purge_expired", ["--part", "1/2"], "--part goes with --confirm"),
+        ("verify_history", ["--seconds", "5"], "--seconds goes with --part"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    db: None, command: str, arguments: list[str], said: str
+) -> None:
+    """Whoever named a tenant that is in another part would take nothing done for all done."""
+    with pytest.raises(CommandError, match=said):
+        run(command, *arguments)
 
 
 # --- the proof --------------------------------------------------------------------------------------------
@@ -135,7 +185,25 @@ def test_a_proof_that_is_broken_off_says_where(
     output = StringIO()
     with pytest.raises(KeyboardInterrupt):
         call_command("verify_history", "--part", "1/1", stdout=output)
-    assert f"Broken off at {seen[1]}. Not reached: " in output.getvalue()
+    assert f"Broken off at {seen[1]}. There was too little time. Not reached: " in output.getvalue()
+
+
+def test_a_proof_that_fails_with_one_goes_on_with_the_others(
+    tenants: list[Tenant], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify = chains.verify
+
+    def fails_once(tenant: Tenant | None = None, **given: Any) -> chains.Verified:
+        if tenant == tenants[1]:
+            raise DatabaseError("invalid page in block 7")  # no disk is damaged here
+        return verify(tenant, **given)
+
+    monkeypatch.setattr(chains, "verify", fails_once)
+    output = StringIO()
+    with pytest.raises(CommandError, match=f"^It failed with {tenants[1].tenant_uid}.$"):
+        call_command("verify_history", "--part", "1/1", stdout=output)
+    assert f"{tenants[1].tenant_uid}: invalid page in block 7" in output.getvalue()
+    assert "Nothing to find in " in output.getvalue()
 
 
 # --- anchors ----------------------------------------------------------------------------------------------
@@ -151,7 +219,7 @@ def test_anchors_of_all_go_into_a_folder(
     assert sorted(path.parent.name for path in files) == sorted(t.tenant_uid for t in tenants)
     for path in files:
         anchor = chains.Anchor.parse(path.read_text())
-        assert path.name == f"{anchor.month}-{anchor.digest[:16]}.txt"
+        assert path.name == f"{anchor.month}-{anchor.digest}.txt"
         said = run(
             "export_anchor", "--tenant", anchor.tenant_uid, "--month", anchor.month, "--check", str(path)
         )
@@ -199,7 +267,7 @@ def old() -> set[int | None]:
 def test_a_purge_by_parts_comes_to_all(old_events: list[Tenant], tmp_path: Path) -> None:
     left = [old()]
     for number in (1, 2, 3):
-        run("purge_expired", "--confirm", "--part", f"{number}/3", "--manifest", str(tmp_path))
+        run("purge_expired", "--confirm", "--part", f"{number}/3", "--into", str(tmp_path))
         left.append(old())
     assert (len(left[0]), left[-1]) == (len(old_events), set())
     assert len(set(map(len, left))) > 2  # not all of them in one part
@@ -207,7 +275,7 @@ def test_a_purge_by_parts_comes_to_all(old_events: list[Tenant], tmp_path: Path)
     for manifest in manifests:
         run("purge_expired", "--check", str(manifest))
     # Whoever has nothing left is no reason for another manifest.
-    run("purge_expired", "--confirm", "--part", "1/1", "--manifest", str(tmp_path))
+    run("purge_expired", "--confirm", "--part", "1/1", "--into", str(tmp_path))
     assert list(tmp_path.glob("*.json")) == manifests
 
 
@@ -217,4 +285,3 @@ def test_what_a_purge_had_no_time_for_goes_the_next_time(old_events: list[Tenant
     assert len(old()) == len(old_events)
     run("purge_expired", "--confirm", "--part", "1/1")
     assert old() == set()
-    assert WorkSession.objects.count() == 0

@@ -206,15 +206,16 @@ def test_an_anchor_of_each_tenant_is_in_the_answer_and_kept_once(
 ) -> None:
     make_session("2026-10-20 09:00", "2026-10-20 18:00")
     other = Tenant.objects.create(name="雨雲商店")
-    first, _again = (keeping.invoke({"command": "export_anchor", "turn": turn(1)}) for _ in range(2))
+    first, again = (keeping.invoke({"command": "export_anchor", "turn": turn(1)}) for _ in range(2))
     month = last_month(tenant)
     for uid in (tenant.tenant_uid, other.tenant_uid):
         (document,) = [d for d in first["documents"] if uid in d["name"]]
         assert document["text"].startswith(f"anchor {uid} {month} until ")
         digest = document["text"].splitlines()[1].removeprefix("digest ")
-        assert document["name"] == f"anchors/{uid}/{month}-{digest[:16]}.txt"
+        assert document["name"] == f"anchors/{uid}/{month}-{digest}.txt"
         assert list(kept(evidence, f"anchors/{uid}/").values()) == [document["text"]]
         assert any(digest in line for line in first["said"])
+        assert f"{document['name']}: the bucket has one already, which stays as it is" in again["said"]
         assert any(digest in line for line in keeping.lines())  # also in the log
 
 
@@ -254,6 +255,28 @@ def test_a_purge_keeps_its_manifest_which_can_be_checked(
     assert keeping.invoke(purge)["documents"] == []
 
 
+def test_a_purge_that_is_out_of_time_leaves_a_manifest_of_what_is_gone(
+    static_root: Path, s3_server: str, evidence: Any, tmp_path: Path, tenant: Tenant
+) -> None:
+    for _ in range(3):
+        old_event(Tenant.objects.create(name="雨雲商店"))
+    bucket = {"EVIDENCE_BUCKET": BUCKET, "AWS_ENDPOINT_URL_S3": s3_server}
+    variables = {**deployed(static_root), **bucket, "DATABASE_URL": database_url()}
+    purge = {"command": "purge_expired", "options": {"confirm": True}, "turn": turn(1)}
+    before = kept(evidence, "manifests/")
+    with (
+        function("tests.aws_lambda.interrupted.handler", tmp_path / "log", variables) as found,
+        pytest.raises(FunctionError, match=r"was out of time.*Broken off at .* Not reached: ") as told,
+    ):
+        found.invoke({**purge, "interrupted": "after a tenant"})
+    (manifest,) = set(kept(evidence, "manifests/").values()) - set(before.values())
+    gone = [entry["tenant"] for entry in json.loads(manifest)["tenants"]]
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM audit_events WHERE at < '2002-01-01'")
+        assert cursor.fetchone() == (3 - len(gone),)
+    assert json.loads(manifest)["run"] in str(told.value)
+
+
 def test_without_a_bucket_the_answer_has_it(maintenance: Function, employee: User) -> None:
     old_event()
     found = maintenance.invoke({"command": "purge_expired", "options": {"confirm": True}})
@@ -274,12 +297,13 @@ def test_what_the_bucket_does_not_take_is_an_error(
         assert found.invoke({"command": "purge_expired", "options": {"confirm": True}})["documents"] == []
 
 
-def old_event() -> None:
+def old_event(tenant: Tenant | None = None) -> None:
     """Have the audit trail tell of something that is older than any retention."""
     with connections["owner"].cursor() as cursor:
         cursor.execute(
-            "INSERT INTO audit_events (at, kind, actor_name, door, after)"
-            " VALUES ('2001-01-01 00:00+00', 'account.locked', '', 'command', '{}')"
+            "INSERT INTO audit_events (at, tenant_id, kind, actor_name, door, after)"
+            " VALUES ('2001-01-01 00:00+00', %s, 'account.locked', '', 'command', '{}')",
+            [tenant.pk if tenant else None],
         )
 
 
@@ -312,7 +336,7 @@ def test_of_much_that_was_said_the_beginning_stays(maintenance: Function, tenant
     found = maintenance.invoke({"command": "purge_expired", "options": {"confirm": True}})
     assert len(found["said"]) == 51
     assert found["said"][0].startswith("Run 20")
-    assert found["said"][10] == "(14 lines are left out)"
+    assert found["said"][10] == "(14 lines are in the log alone)"
     assert found["said"][-1].startswith("Its manifest: ")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+from django.db.models import QuerySet
 from django.test import Client
 
 from accounts import platform, support
@@ -13,6 +14,7 @@ from accounts.models import AuditEvent, SupportAccess, User
 from accounts.platform import TenantError
 from attendance import actions, archives
 from attendance.actions import Outcome
+from attendance.import_models import ImportSource, QuarantinedRow
 from attendance.models import NO_SESSION, WorkSession
 from tenants import scope
 from tenants.models import Tenant, TenantStatus
@@ -127,6 +129,16 @@ def test_no_punch_is_lost_and_none_comes_after_the_closing(
     assert is_closed or any(clocked_in)
 
 
+def elsewhere(operator: User, do: Callable[[], object]) -> None:
+    """Do something in another request of the platform admin's, which is over at once."""
+
+    def wanted(_barrier: threading.Barrier) -> None:
+        with scope.enter(platform_scope(operator)):
+            do()
+
+    all_at_once([wanted])
+
+
 @pytest.mark.parametrize("is_another_begun", [False, True])
 def test_no_archive_through_an_access_that_ends_meanwhile(
     operator: User,
@@ -141,21 +153,39 @@ def test_no_archive_through_an_access_that_ends_meanwhile(
         access = support.begin(tenant, operator, reason="x", minutes=15)
     read = archives._sessions
 
-    def in_another_request(do: Callable[[], object]) -> None:
-        def wanted(_barrier: threading.Barrier) -> None:
-            with scope.enter(platform_scope(operator)):
-                do()
-
-        all_at_once([wanted])
-
     def end_before_reading(ids: list[int]) -> Iterator[Sequence[Any]]:
-        in_another_request(lambda: support.end(access))
+        elsewhere(operator, lambda: support.end(access))
         assert list(read(ids)) == []
         if is_another_begun:
-            in_another_request(lambda: support.begin(tenant, operator, reason="y", minutes=15))
+            elsewhere(operator, lambda: support.begin(tenant, operator, reason="y", minutes=15))
         return iter([])
 
     monkeypatch.setattr(archives, "_sessions", end_before_reading)
     answer = signed_in(operator).get(f"/platform/support/{tenant.pk}/archive.zip")
     assert (answer.status_code, answer["Location"]) == (303, at(tenant, "access"))
     assert not AuditEvent.objects.filter(kind__in=["access.archive", "export.archive"]).exists()
+
+
+def test_refused_rows_are_not_shown_without_a_trace(
+    operator: User, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = ImportSource.objects.create(digest="d" * 64, file_name="old.db", generation=3)
+    QuarantinedRow.objects.create(
+        source=source, tenant=tenant.pk, table_name="users", row={"email": "refused@example.com"},
+        reason_code="taken", digest=b"x",
+    )  # fmt: skip
+    with scope.enter(platform_scope(operator)):
+        access = support.begin(tenant, operator, reason="x", minutes=15)
+    read = QuerySet.in_bulk
+
+    def read_and_end(rows: QuerySet[Any], *ids: Any) -> dict[Any, Any]:
+        found = read(rows, *ids)
+        elsewhere(operator, lambda: support.end(access))
+        return found
+
+    page = signed_in(operator).get(at(tenant, "quarantine")).content.decode()
+    assert "refused@example.com" in page
+    monkeypatch.setattr(QuerySet, "in_bulk", read_and_end)
+    page = signed_in(operator).get(at(tenant, "quarantine")).content.decode()
+    assert "refused@example.com" not in page
+    assert AuditEvent.objects.filter(kind="access.quarantine").count() == 1

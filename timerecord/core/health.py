@@ -2,17 +2,19 @@
 
 import logging
 from collections.abc import Callable
+from typing import Final
 
 from django.contrib.auth.decorators import login_not_required
 from django.db import Error as DatabaseFailure
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from timerecord.core import sessions
 from timerecord.core.sessions import StoreUnavailableError
+
+ALIVE: Final = "/healthz"
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +30,7 @@ class AliveMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer as usual if it is about anything else."""
-        return alive(request) if request.path == reverse("alive") else self.get_response(request)
+        return alive(request) if request.path_info == ALIVE else self.get_response(request)
 
 
 @login_not_required

@@ -27,10 +27,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Say what was done."""
-        done = some = errands.do_waiting()
-        while some == errands.AT_ONCE:
-            some = errands.do_waiting()
-            done += some
+        done = errands.do_waiting()
         tokens = _clear_tokens()
         counters = throttling.clear()
         sessions.driver().clear_expired()

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from attendance import chains
 from attendance.management import parts
 from attendance.management.commands.verify_history import tenant_of
+from attendance.management.files import write_new
 from tenants import scope
 from tenants.models import Tenant
 from timerecord.core import clock
@@ -43,51 +44,45 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Write the anchor. CommandError if it differs, cannot be made yet, or there is too little time."""
+        parts.check(options)
+        into = Path(options["into"]) if options["into"] else None
         if options["tenant"]:
-            self._of_one(options)
-        elif options["part"] and options["into"]:
-            self._of_part(options)
+            with scope.everything(READING):
+                self._of_one(tenant_of(options["tenant"]), options["month"], into, options["check"])
+        elif options["part"] and into:
+            with scope.everything(READING):
+                tenants = {tenant.tenant_uid: tenant for tenant in Tenant.objects.in_scope()}
+            reached = parts.Round(tenants, options)
+
+            def write(tenant: Tenant) -> None:
+                with scope.everything(READING):
+                    self._of_one(tenant, options["month"], into, None)
+
+            reached.each(write, self.stdout.write)
+            if problem := reached.problem():
+                raise CommandError(problem)
         else:
             raise CommandError("Name a --tenant, or a --part and the folder to write --into.")
 
-    def _of_one(self, options: dict[str, Any]) -> None:
-        with scope.everything(READING):
-            tenant = tenant_of(options["tenant"])
-            month = options["month"] or last_month(tenant)
-            try:
-                until = chains.month_end(month, tenant)
-            except ValueError as error:
-                raise CommandError(str(error)) from error
-            if until > clock.now():
-                raise CommandError(f"{month} is not over before {until:%Y-%m-%d %H:%M} UTC.")
-            if options["check"]:
-                self._check(tenant, month, options["check"])
-                return
-            anchor = chains.anchor(tenant, month)
-        if options["into"]:
-            self._write(anchor, Path(options["into"]))
-        else:
+    def _of_one(self, tenant: Tenant, month: str | None, into: Path | None, known: str | None) -> None:
+        month = month or last_month(tenant)
+        try:
+            until = chains.month_end(month, tenant)
+        except (ValueError, OverflowError) as error:
+            raise CommandError(str(error)) from error
+        if until > clock.now():
+            raise CommandError(f"{month} is not over before {until:%Y-%m-%d %H:%M} UTC.")
+        if known:
+            self._check(tenant, month, known)
+            return
+        anchor = chains.anchor(tenant, month)
+        if not into:
             self.stdout.write(anchor.text(), ending="")
-
-    def _of_part(self, options: dict[str, Any]) -> None:
-        with scope.everything(READING):
-            tenants = {tenant.tenant_uid: tenant for tenant in Tenant.objects.in_scope()}
-        reached = parts.Round(tenants, options)
+            return
         try:
-            for tenant in reached:
-                self._of_one({**options, "tenant": tenant.tenant_uid})
-        except KeyboardInterrupt:
-            self.stdout.write(reached.not_done())
-            raise
-        if reached.left:
-            raise CommandError(f"There was too little time. {reached.not_done()}")
-
-    def _write(self, anchor: chains.Anchor, folder: Path) -> None:
-        """Write the anchor to a file whose name follows from what is in it."""
-        path = folder / anchor.tenant_uid / f"{anchor.month}-{anchor.digest[:16]}.txt"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(anchor.text(), encoding="utf-8")
+            write_new(into / anchor.tenant_uid / f"{anchor.month}-{anchor.digest}.txt", anchor.text())
+        except FileExistsError:
+            pass  # the same: its name says what is in it
         except OSError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{anchor.tenant_uid} {anchor.month}: digest {anchor.digest}")

@@ -47,6 +47,9 @@ class Command(BaseCommand):
                 export, facts = archives.archive(tenant, clock.now())
                 with export.file:
                     shutil.copyfileobj(export.file, file)
+                # All of it is on the disk before the audit trail says so.
+                file.flush()
+                os.fsync(file.fileno())
                 support.record("export.archive", file=output.name, **facts)
         except OSError as error:
             raise CommandError(f"The archive cannot be written: {error}") from error

@@ -11,6 +11,7 @@ from django.db import DatabaseError
 from attendance import retention
 from attendance.management import parts
 from attendance.management.commands.verify_history import tenant_of
+from attendance.management.files import write_new
 from attendance.retention import Amount, Owner
 from tenants import scope
 
@@ -38,20 +39,22 @@ class Command(BaseCommand):
         does.add_argument("--confirm", action="store_true", help="remove it")
         does.add_argument("--manifest-of", metavar="RUN", help="write the manifest of a run from before")
         does.add_argument("--check", metavar="FILE", help="compare a manifest with the database")
-        parser.add_argument(
-            "--manifest",
-            metavar="FILE",
-            help="where the manifest goes, not over another file; into a folder it goes as RUN.json, if "
-            "anything was removed",
+        goes = parser.add_mutually_exclusive_group()
+        goes.add_argument("--manifest", metavar="FILE", help="where the manifest goes, not over another file")
+        goes.add_argument(
+            "--into", metavar="FOLDER", help="or where it goes as RUN.json, if anything was removed"
         )
         parts.add_arguments(parser)
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Do as asked. CommandError for what stayed, for a manifest that does not fit, and for nonsense."""
+        parts.check(options)
+        if options["part"] and not options["confirm"]:
+            raise CommandError("--part goes with --confirm.")
         if options["check"]:
             self._check(options["check"])
         elif options["manifest_of"]:
-            self._write(options["manifest_of"], Path(options["manifest"]) if options["manifest"] else None)
+            self._write(options["manifest_of"], options)
         elif options["confirm"]:
             self._purge(options)
         else:
@@ -75,64 +78,52 @@ class Command(BaseCommand):
         self.stdout.write("Nothing was removed. With --confirm it is.")
 
     def _purge(self, options: dict[str, Any]) -> None:
-        path = Path(options["manifest"]) if options["manifest"] else None
-        if path and path.exists() and not path.is_dir():
-            raise CommandError(f"{path} is there already.")
+        if options["manifest"] and Path(options["manifest"]).exists():
+            raise CommandError(f"{options['manifest']} is there already.")
         with scope.everything(READING):
             owners, run = self._owners(options["tenant"]), retention.new_run()
         self._say(f"Run {run}")
         # Also if the process is ended before it can say anything.
         logger.info("Run %s of purge_expired.", run)
         reached = parts.Round({owner.uid: owner for owner in owners}, options)
-        try:
-            stayed, is_any = self._purge_each(reached, run)
-        except KeyboardInterrupt:
-            self._say(f"{reached.not_done()} Its manifest: manage.py purge_expired --manifest-of {run}")
-            raise
-        if path and (is_any or not path.is_dir()):
-            self._write(run, path)
-        else:
-            self._say(f"Its manifest: manage.py purge_expired --manifest-of {run}")
-        if stayed or reached.left:
-            kept = f"{stayed} kept what should have gone." if stayed else "There was too little time."
-            raise CommandError(f"{kept} {reached.not_done()}".rstrip())
+        amounts: list[Amount] = []
 
-    def _purge_each(self, reached: parts.Round[Owner], run: str) -> tuple[int, bool]:
-        """Return how many kept what should have gone, and whether anything went."""
-        stayed, is_any = 0, False
-        for owner in reached:
-            try:
-                amount = retention.purge(owner, run, f"older than the retention: purge_expired {run}")
-            except DatabaseError as error:
-                # One tenant's trouble, such as a zone that there is not, keeps no other's records.
-                stayed += 1
-                is_any = True  # some of it may have gone before
-                self._say(f"{owner.uid}: {str(error).splitlines()[0]}")
-                continue
-            stayed += len(amount.left)
-            is_any = is_any or bool(
-                amount.work_sessions or amount.rows_of_history or amount.audit_events or amount.refused_rows
-            )
+        def purge(owner: Owner) -> None:
+            amount = retention.purge(owner, run, f"older than the retention: purge_expired {run}")
+            amounts.append(amount)
             self._say(f"{owner.uid}: removed {_told(amount)}; {amount.rows_of_history:,} rows of history")
             for employee, why in amount.left.items():
                 self._say(f"{owner.uid}: employee {employee or '?'} stayed: {why}")
-        return stayed, is_any
 
-    def _write(self, run: str, path: Path | None) -> None:
+        reached.each(purge, self._say)
+        # With whom it failed, some of it may have gone before.
+        is_any = reached.failed or any(map(Amount.is_any, amounts))
+        if options["manifest"] or (options["into"] and is_any):
+            self._write(run, options)
+        else:
+            self._say(f"Its manifest: manage.py purge_expired --manifest-of {run}")
+        stayed = sum(len(amount.left) for amount in amounts)
+        kept = f"{stayed} kept what should have gone." if stayed else ""
+        if problem := " ".join(filter(None, [kept, reached.problem()])):
+            raise CommandError(problem)
+
+    def _write(self, run: str, options: dict[str, Any]) -> None:
         try:
             with scope.everything(READING):
                 told = retention.manifest(run)
         except ValueError as error:
             raise CommandError(str(error)) from error
         text = json.dumps(told, ensure_ascii=False, indent=1) + "\n"
+        path = Path(options["manifest"]) if options["manifest"] else None
+        if options["into"]:
+            if not told["tenants"]:
+                return
+            path = Path(options["into"], f"{run}.json")
         if path is None:
             self.stdout.write(text, ending="")
             return
-        if path.is_dir():
-            path /= f"{run}.json"
         try:
-            with path.open("x", encoding="utf-8") as file:
-                file.write(text)
+            write_new(path, text)
         except OSError as error:
             raise CommandError(str(error)) from error
         self._say(f"Manifest {path}, digest {told['digest']}")

@@ -1,5 +1,6 @@
 """Verify the history of work sessions."""
 
+import functools
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -29,43 +30,42 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Say what was found. CommandError if there is anything, no such tenant, or too little time."""
-        not_done = ""
-        if options["part"] and not options["tenant"]:
-            verified, not_done = self._verify_part(options)
+        parts.check(options)
+        problem = ""
+        if options["part"]:
+            verified, problem = self._verify_part(options)
         else:
             with scope.everything(READING):
                 tenant = tenant_of(options["tenant"]) if options["tenant"] else None
-                verified = chains.verify(tenant, report=self._say)
+                verified = chains.verify(tenant, report=lambda finding: self._say(str(finding)))
         looked_at = (
             f"{verified.rows:,} rows of {verified.employees:,} employees, {verified.sessions:,} work sessions"
         )
         if verified.findings:
-            raise CommandError(f"{len(verified.findings):,} findings in {looked_at}. {not_done}".rstrip())
+            raise CommandError(f"{len(verified.findings):,} findings in {looked_at}. {problem}".rstrip())
         self.stdout.write(f"Nothing to find in {looked_at}.")
-        if not_done:
-            raise CommandError(f"There was too little time. {not_done}")
+        if problem:
+            raise CommandError(problem)
 
     def _verify_part(self, options: dict[str, Any]) -> tuple[chains.Verified, str]:
-        """Verify tenant by tenant; return what was seen, and who was not."""
+        """Verify tenant by tenant; return what was seen, and what kept it from seeing all."""
         with scope.everything(READING):
             tenants: dict[str, Tenant | None] = {t.tenant_uid: t for t in Tenant.objects.in_scope()}
         reached = parts.Round({**tenants, NO_TENANT: None}, options)
-        verified = chains.Verified(0, 0, 0, [])
-        try:
-            for tenant in reached:
-                if tenant is None:
-                    found = without_tenant.verify(report=self._say)
-                else:
-                    with scope.everything(READING):
-                        found = chains.verify(tenant, report=self._say)
-                verified = without_tenant.together(verified, found)
-        except KeyboardInterrupt:
-            self.stdout.write(reached.not_done())
-            raise
-        return verified, reached.not_done()
+        seen = [chains.Verified(0, 0, 0, [])]
 
-    def _say(self, finding: chains.Finding) -> None:
-        self.stdout.write(str(finding))
+        def verify(tenant: Tenant | None) -> None:
+            if tenant is None:
+                seen.append(without_tenant.verify(report=lambda finding: self._say(str(finding))))
+                return
+            with scope.everything(READING):
+                seen.append(chains.verify(tenant, report=lambda finding: self._say(str(finding))))
+
+        reached.each(verify, self._say)
+        return functools.reduce(without_tenant.together, seen), reached.problem()
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
         self.stdout.flush()
 
 
