@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 import functools
+import gc
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -60,6 +61,13 @@ def connects_as(alias: str, scope: Literal["module", "package"] = "module") -> A
             yield
 
     return as_another_role
+
+
+def pytest_collection_finish() -> None:
+    """Look through what thousands of tests keep less often: a tenth of their time went into that."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 50)
 
 
 # What migrations leave there, the same for all tests.
