@@ -77,7 +77,7 @@ def test_a_question_of_a_customer_is_looked_into_in_its_sight(
     desk.is_told("運営者による勤務記録の閲覧を終了しました。")
     someone.page.reload()
     someone.is_told(
-        "「青空商店」の勤務記録は現在閲覧できません。続けるには、理由と閲覧時間を入力してください。"
+        "「青空商店」の勤務記録は現在閲覧できません。続けるには、理由を入力し、閲覧時間を選択してください。"
     )
     someone.sees_heading("勤務記録を閲覧する")
 
